@@ -1,0 +1,2 @@
+//! The natshard command line.
+fn main() {}

@@ -1,0 +1,123 @@
+//! Everything wrong with a configuration, at once.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+use ipnet::IpNet;
+use thiserror::Error;
+
+/// One fault of a configuration.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum ConfigFault {
+    /// The number of shards is out of range.
+    #[error("{0} shards asked for: give 1 to 128")]
+    Shards(usize),
+    /// The hold-down cannot be represented.
+    #[error("hold-down of {0:?} is too long: give at most 30 days")]
+    HoldDown(std::time::Duration),
+    /// Two pools bear one name.
+    #[error("pool `{0}` is named twice: names must be unique")]
+    DuplicatePool(String),
+    /// A pool or realm without a name.
+    #[error("pool number {0} has an empty {1}: give it one")]
+    EmptyName(usize, &'static str),
+    /// A pool without addresses.
+    #[error("pool `{0}` has no prefix: give at least one")]
+    NoPrefix(String),
+    /// A prefix with host bits set.
+    #[error("pool `{pool}`: prefix {prefix} has host bits set: write {}", prefix.trunc())]
+    HostBits {
+        /// The pool.
+        pool: String,
+        /// The prefix as given.
+        prefix: IpNet,
+    },
+    /// Two prefixes of one pool share addresses.
+    #[error("pool `{pool}`: prefixes {first} and {second} overlap: drop the longer one")]
+    OverlappingPrefixes {
+        /// The pool.
+        pool: String,
+        /// The first of the two.
+        first: IpNet,
+        /// The second of the two.
+        second: IpNet,
+    },
+    /// A range that ends before it starts.
+    #[error("pool `{pool}`: {what} {}-{} is empty: the first must not be larger than the last", range.start(), range.end())]
+    EmptyRange {
+        /// The pool.
+        pool: String,
+        /// Which range.
+        what: &'static str,
+        /// The range as given.
+        range: RangeInclusive<u16>,
+    },
+    /// TCP and UDP port 0 cannot be given out.
+    #[error("pool `{0}`: port 0 cannot be given out: start the range at 1 or above")]
+    PortZero(String),
+    /// An exclusion outside the pool.
+    #[error("pool `{pool}`: exclusion of {net} is outside its prefixes: it would exclude nothing")]
+    ExclusionOutside {
+        /// The pool.
+        pool: String,
+        /// The addresses excluded.
+        net: IpNet,
+    },
+    /// A pool of which exclusions leave nothing.
+    #[error("pool `{0}`: its exclusions leave no port at all")]
+    NothingLeft(String),
+    /// An address that no packet can come from.
+    #[error("pool `{pool}`: {address} in {prefix} is not a unicast address")]
+    NotUnicast {
+        /// The pool.
+        pool: String,
+        /// The prefix.
+        prefix: IpNet,
+        /// The offending address.
+        address: IpAddr,
+    },
+    /// Too many of something for the engine's index widths.
+    #[error("{what}: {count} is more than the {limit} an engine can hold")]
+    TooMany {
+        /// What there are too many of.
+        what: &'static str,
+        /// How many were given.
+        count: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// Something a running engine cannot change.
+    #[error("{0} cannot be changed while the engine runs: build a new engine")]
+    Immutable(&'static str),
+}
+
+/// Why an engine could not be built or reconfigured: every fault found, none left for a second
+/// try.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConfigError {
+    pub(crate) faults: Vec<ConfigFault>,
+}
+
+impl ConfigError {
+    /// The faults, in the order of the configuration.
+    #[must_use]
+    pub fn faults(&self) -> &[ConfigFault] {
+        &self.faults
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, fault) in self.faults.iter().enumerate() {
+            if index > 0 {
+                f.write_str("; ")?;
+            }
+            write!(f, "{fault}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}

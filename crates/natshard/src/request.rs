@@ -1,0 +1,95 @@
+//! What a caller asks an allocation for.
+
+use std::net::IpAddr;
+
+use crate::id::PoolId;
+use crate::protocol::Protocol;
+
+/// The address family a lease must be of, where a pool has both.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    /// The family of an address.
+    #[must_use]
+    pub const fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Family::V4,
+            IpAddr::V6(_) => Family::V6,
+        }
+    }
+}
+
+/// Whether a wish may be departed from.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Strictness {
+    /// Refuse rather than depart from it.
+    Strict,
+    /// Fall back to what can be had, and count that.
+    #[default]
+    Preferred,
+}
+
+/// A request for one lease, or for a batch of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Request {
+    pub(crate) pool: PoolId,
+    pub(crate) protocol: Protocol,
+    pub(crate) family: Option<Family>,
+    pub(crate) address: Option<(IpAddr, Strictness)>,
+    pub(crate) near_port: Option<u16>,
+}
+
+impl Request {
+    /// Any port of any address of `pool`.
+    #[must_use]
+    pub const fn new(pool: PoolId, protocol: Protocol) -> Self {
+        Request {
+            pool,
+            protocol,
+            family: None,
+            address: None,
+            near_port: None,
+        }
+    }
+
+    /// Only addresses of this family.
+    #[must_use]
+    pub const fn family(mut self, family: Family) -> Self {
+        self.family = Some(family);
+        self
+    }
+
+    /// A port of this address: paired pooling (RFC 4787 REQ-2). Strict refuses with
+    /// `AddressFull` when the address has none left; preferred falls back to the whole pool.
+    #[must_use]
+    pub const fn address(mut self, address: IpAddr, strictness: Strictness) -> Self {
+        self.address = Some((address, strictness));
+        self
+    }
+
+    /// This port where it can be had, else one of the same parity close to it (RFC 4787 REQ-4),
+    /// else any: a preference, never a reason to refuse.
+    #[must_use]
+    pub const fn near_port(mut self, port: u16) -> Self {
+        self.near_port = Some(port);
+        self
+    }
+
+    /// The pool asked.
+    #[must_use]
+    pub const fn pool(&self) -> PoolId {
+        self.pool
+    }
+
+    /// The protocol asked for.
+    #[must_use]
+    pub const fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+}
