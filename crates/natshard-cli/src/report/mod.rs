@@ -1,0 +1,3 @@
+//! One self-contained HTML page about a run.
+
+pub(crate) mod data;
