@@ -1,1 +1,3 @@
 //! Sans-IO NAT function.
+
+pub mod packet;
