@@ -33,7 +33,8 @@ fn group(out: &mut String, class: &str, title: &str, counts: &[Count]) {
     let _ = write!(
         out,
         "<h3>{title}: {}</h3><table class=\"bars {class}\"><caption>{title} by reason, {} and {} \
-         in all</caption><thead class=\"hidden\"><tr><th scope=\"col\">reason</th><th scope=\"col\">bar</th>\
+         in all</caption>\
+         <colgroup><col class=\"reason\"><col><col class=\"count\"></colgroup><thead class=\"hidden\"><tr><th scope=\"col\">reason</th><th scope=\"col\">bar</th>\
          <th scope=\"col\">count</th></tr></thead><tbody>\n",
         Grouped(total),
         plural(counts.len() as u64, "reason", "reasons"),

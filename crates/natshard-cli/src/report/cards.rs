@@ -67,10 +67,11 @@ pub(crate) fn summary(out: &mut String, report: &Report) {
          <strong>{text}</strong></div>\n<div class=\"cards\">"
     );
     for figure in &report.summary {
-        let (value, small) = match &figure.value {
-            FigureValue::Count(count) => (Grouped(*count).to_string(), false),
-            FigureValue::Text(text) => (Esc(text).to_string(), text.chars().count() > 12),
+        let text = match &figure.value {
+            FigureValue::Count(count) => Grouped(*count).to_string(),
+            FigureValue::Text(text) => text.clone(),
         };
+        let (value, small) = (Esc(&text), text.chars().count() > 9);
         let _ = write!(
             out,
             "<div class=\"card\"><p class=\"label\">{}</p><p class=\"value{}\">{value}</p>",

@@ -112,20 +112,73 @@ fn ports(out: &mut String, samples: &[Sample], x: &Axis) {
 }
 
 fn blocks(out: &mut String, samples: &[Sample], x: &Axis) {
-    let total = |it: &Sample| {
-        it.blocks_free
-            .saturating_add(it.blocks_heating)
-            .saturating_add(it.blocks_cooling)
-    };
-    let y = Axis::count(largest(samples, total));
+    let busy = |it: &Sample| it.blocks_heating.saturating_add(it.blocks_cooling);
+    let total = |it: &Sample| busy(it).saturating_add(it.blocks_free);
+    let peak = peak(samples, busy);
+    let last = samples[samples.len() - 1];
+    let most = largest(samples, total);
+    let summary = format!(
+        "A block is 256 ports of one address and protocol. At most {} heating or cooling at once, \
+         at {}; at the end {} heating, {} cooling, {} free.",
+        plural(busy(&peak), "block was", "blocks were"),
+        seconds(peak.at),
+        Grouped(last.blocks_heating),
+        Grouped(last.blocks_cooling),
+        Grouped(last.blocks_free),
+    );
     let buckets = Buckets::new(samples);
+    let mut notes = buckets.note("each point is the last of its samples");
+    notes.extend(single(samples));
+    notes.push("Only blocks of opened addresses are counted: an untouched address has none.".into());
+    // Where free blocks would press the rest into a line, the rest is drawn alone.
+    let crowded = busy(&peak) > 0 && busy(&peak) < most / 8;
+    let (phases, y) = if crowded {
+        notes.insert(
+            0,
+            format!(
+                "The {} free at the end are not drawn: they would press heating and cooling into a \
+                 line. The table has them.",
+                plural(last.blocks_free, "block", "blocks")
+            ),
+        );
+        (&BLOCKS[..2], Axis::count(busy(&peak)))
+    } else {
+        (&BLOCKS[..], Axis::count(most))
+    };
+    let keys = [
+        ("free", "free"),
+        ("cooling", "cooling (handed out, waiting to be reclaimed)"),
+        ("heating", "heating (being allocated from)"),
+    ]
+    .map(|(class, label)| Key { class, label });
+    Frame {
+        id: "blocks",
+        title: "Blocks by phase over time",
+        summary: &summary,
+        vertical: "blocks",
+        x,
+        y: &y,
+        keys: &keys[usize::from(crowded)..],
+        shapes: &pile(&buckets, phases, x, &y),
+        notes: &notes,
+        table: &table(
+            samples,
+            &["heating", "cooling", "free"],
+            &BLOCKS.map(|it| it.1),
+        ),
+    }
+    .write(out);
+}
+
+/// Curves piled up, the first at the bottom.
+fn pile(buckets: &Buckets<'_>, curves: &[Curve], x: &Axis, y: &Axis) -> String {
     let mut shapes = String::new();
-    let mut floor: Vec<(f64, f64)> = buckets.points(x, &y, |_| 0);
-    for (index, (class, _)) in BLOCKS.iter().enumerate() {
-        // The last of a bucket for all three, so that what is piled up belongs together.
-        let ceiling = buckets.points(x, &y, |bucket| {
+    let mut floor: Vec<(f64, f64)> = buckets.points(x, y, |_| 0);
+    for (index, (class, _)) in curves.iter().enumerate() {
+        // The last of a bucket for all of them, so that what is piled up belongs together.
+        let ceiling = buckets.points(x, y, |bucket| {
             let sample = &bucket[bucket.len() - 1];
-            BLOCKS[..=index]
+            curves[..=index]
                 .iter()
                 .fold(0_u64, |sum, (_, value)| sum.saturating_add(value(sample)))
         });
@@ -138,54 +191,7 @@ fn blocks(out: &mut String, samples: &[Sample], x: &Axis) {
         );
         floor = ceiling;
     }
-    let peak = peak(samples, |it| it.blocks_heating.saturating_add(it.blocks_cooling));
-    let last = samples[samples.len() - 1];
-    let summary = format!(
-        "A block is 256 ports of one address and protocol. At most {} heating or cooling at once, \
-         at {}; at the end {} heating, {} cooling, {} free.",
-        plural(
-            peak.blocks_heating.saturating_add(peak.blocks_cooling),
-            "block was",
-            "blocks were"
-        ),
-        seconds(peak.at),
-        Grouped(last.blocks_heating),
-        Grouped(last.blocks_cooling),
-        Grouped(last.blocks_free),
-    );
-    let mut notes = buckets.note("each point is the last of its samples");
-    notes.extend(single(samples));
-    notes.push("Only blocks of opened addresses are counted: an untouched address has none.".into());
-    Frame {
-        id: "blocks",
-        title: "Blocks by phase over time",
-        summary: &summary,
-        vertical: "blocks",
-        x,
-        y: &y,
-        keys: &[
-            Key {
-                class: "free",
-                label: "free",
-            },
-            Key {
-                class: "cooling",
-                label: "cooling",
-            },
-            Key {
-                class: "heating",
-                label: "heating",
-            },
-        ],
-        shapes: &shapes,
-        notes: &notes,
-        table: &table(
-            samples,
-            &["heating", "cooling", "free"],
-            &BLOCKS.map(|it| it.1),
-        ),
-    }
-    .write(out);
+    shapes
 }
 
 /// Samples gathered so that no more points are drawn than can be seen.

@@ -104,7 +104,7 @@ fn count(reason: &str, count: u64) -> Count {
 
 /// Every element that is opened is closed, in order.
 fn assert_well_formed(page: &str) {
-    const VOID: [&str; 3] = ["meta", "br", "!DOCTYPE"];
+    const VOID: [&str; 4] = ["meta", "br", "col", "!DOCTYPE"];
     let mut open: Vec<&str> = Vec::new();
     let style = page.find("</style>").unwrap();
     let mut rest = &page[style..];
@@ -263,6 +263,18 @@ fn absurd_figures_are_drawn_without_panic() {
     let page = render(&report);
     assert_sound(&page);
     assert!(page.contains("18,446,744,073,709,551,615 faults found"));
+}
+
+#[test]
+fn free_blocks_do_not_press_the_others_into_a_line() {
+    let mut report = run(100, 1);
+    assert!(render(&report).contains("free at the end are not drawn"));
+    assert!(!render(&report).contains("class=\"pile free\""));
+    for sample in &mut report.samples {
+        sample.blocks_free = 10;
+    }
+    assert!(!render(&report).contains("are not drawn: they"));
+    assert!(render(&report).contains("class=\"pile free\""));
 }
 
 #[test]
