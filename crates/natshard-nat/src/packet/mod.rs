@@ -14,9 +14,12 @@
 //!
 //! [RFC 1624]: https://www.rfc-editor.org/rfc/rfc1624
 
+mod bytes;
 pub mod checksum;
 mod dissect;
 mod edit;
+mod ip;
+mod layout;
 mod link;
 mod skip;
 mod view;

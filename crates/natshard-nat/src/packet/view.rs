@@ -154,9 +154,10 @@ pub enum Transport {
 /// The packet quoted in an ICMP error: as much of it as the error carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quoted {
-    pub(super) network: u32,
-    pub(super) transport_at: u32,
-    pub(super) end: u32,
+    pub(super) network: usize,
+    pub(super) transport_at: usize,
+    pub(super) end: usize,
+    pub(super) cut: bool,
     pub(super) source: IpAddr,
     pub(super) destination: IpAddr,
     pub(super) fragment: Option<Fragment>,
@@ -191,19 +192,25 @@ impl Quoted {
     /// Offset of the quoted IP header in the frame.
     #[must_use]
     pub const fn network_offset(&self) -> usize {
-        self.network as usize
+        self.network
     }
 
     /// Offset of the quoted transport header in the frame.
     #[must_use]
     pub const fn transport_offset(&self) -> usize {
-        self.transport_at as usize
+        self.transport_at
     }
 
     /// Offset behind the last quoted byte in the frame.
     #[must_use]
     pub const fn end(&self) -> usize {
-        self.end as usize
+        self.end
+    }
+
+    /// Whether the error quotes less than the whole packet.
+    #[must_use]
+    pub const fn is_cut(&self) -> bool {
+        self.cut
     }
 }
 
@@ -250,9 +257,9 @@ pub enum QuotedTransport {
 /// they are edited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct View {
-    pub(super) network: u32,
-    pub(super) transport_at: u32,
-    pub(super) end: u32,
+    pub(super) network: usize,
+    pub(super) transport_at: usize,
+    pub(super) end: usize,
     pub(super) cut: bool,
     pub(super) hop_limit: u8,
     pub(super) source: IpAddr,
@@ -317,19 +324,19 @@ impl View {
     /// Offset of the IP header in the frame.
     #[must_use]
     pub const fn network_offset(&self) -> usize {
-        self.network as usize
+        self.network
     }
 
     /// Offset of the transport header in the frame (of the payload, in a later fragment).
     #[must_use]
     pub const fn transport_offset(&self) -> usize {
-        self.transport_at as usize
+        self.transport_at
     }
 
     /// Offset behind the last byte of the IP packet in the frame.
     #[must_use]
     pub const fn end(&self) -> usize {
-        self.end as usize
+        self.end
     }
 
     /// Whether the frame holds fewer bytes than the IP header announces.
