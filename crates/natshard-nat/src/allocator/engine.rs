@@ -1,0 +1,137 @@
+//! The default allocator: one shard of the engine.
+
+use std::sync::Arc;
+
+use natshard::{
+    AllocError, Burst, Engine, Family, Lease, PoolId, Reason, Request, Shard, ShardError,
+    Strictness, Tick,
+};
+
+use super::{AllocationError, NatAllocator, NatAllocatorBurst, NatRequest, SourceTarget};
+use crate::config::{NatConfig, PoolIndex};
+use crate::port::UnreservedPort;
+
+/// A [`NatAllocator`] over one shard of an engine. The pools of the NAT configuration are found in
+/// the engine by name.
+pub struct NatDefaultAllocator {
+    engine: Engine,
+    shard: Shard,
+    /// The configuration that `pools` was resolved for.
+    config: Option<Arc<NatConfig>>,
+    /// Engine pools by [`PoolIndex`]; `None` until the engine has one of that name.
+    pools: Vec<Option<PoolId>>,
+}
+
+impl NatDefaultAllocator {
+    /// Takes shard number `index` of the engine.
+    ///
+    /// # Errors
+    /// [`ShardError`] if it is taken or there is none.
+    pub fn new(engine: &Engine, index: usize) -> Result<Self, ShardError> {
+        Ok(NatDefaultAllocator {
+            engine: engine.clone(),
+            shard: engine.shard(index)?,
+            config: None,
+            pools: Vec::new(),
+        })
+    }
+
+    /// The engine.
+    #[must_use]
+    pub const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    fn resolve(&mut self, config: &Arc<NatConfig>) {
+        if !self
+            .config
+            .as_ref()
+            .is_some_and(|known| Arc::ptr_eq(known, config))
+        {
+            self.pools.clear();
+            self.pools.extend(
+                config
+                    .pools()
+                    .iter()
+                    .map(|pool| self.engine.pool(pool.name())),
+            );
+            self.config = Some(Arc::clone(config));
+        }
+    }
+}
+
+impl NatAllocator for NatDefaultAllocator {
+    type Lease = Lease;
+    type Burst<'a> = EngineBurst<'a>;
+
+    fn burst<'a>(&'a mut self, now: Tick, config: &'a Arc<NatConfig>) -> EngineBurst<'a> {
+        self.resolve(config);
+        EngineBurst {
+            burst: self.shard.burst(now),
+            engine: &self.engine,
+            pools: &mut self.pools,
+            config,
+        }
+    }
+
+    fn idle(&mut self, now: Tick) {
+        self.shard.idle(now);
+    }
+}
+
+/// A burst of the engine's shard.
+pub struct EngineBurst<'a> {
+    burst: Burst<'a>,
+    engine: &'a Engine,
+    pools: &'a mut [Option<PoolId>],
+    config: &'a NatConfig,
+}
+
+impl NatAllocatorBurst for EngineBurst<'_> {
+    type Lease = Lease;
+
+    fn config(&self) -> &NatConfig {
+        self.config
+    }
+
+    fn lease(
+        &mut self,
+        index: PoolIndex,
+        request: &NatRequest,
+    ) -> Result<SourceTarget<Lease>, AllocationError> {
+        let pool = self.config.pool(index);
+        let id = &mut self.pools[index.as_index()];
+        // The engine may be told of a pool after the function was.
+        let id = id.or_else(|| {
+            *id = self.engine.pool(pool.name());
+            *id
+        });
+        let tuple = &request.tuple;
+        let mut wanted = Request::new(id.ok_or(AllocError::NoSuchPool)?, tuple.protocol)
+            .family(Family::of(tuple.source));
+        if let Some(address) = request.address {
+            wanted = wanted.address(address, Strictness::Preferred);
+        }
+        if let Some(port) = request.near_port {
+            wanted = wanted.near_port(port);
+        }
+        let lease = self.burst.allocate(&wanted)?;
+        let public = lease.addr();
+        let range = pool.range(tuple.protocol);
+        match UnreservedPort::within(tuple.protocol, public.port(), *range.start(), *range.end()) {
+            Ok(port) => Ok(SourceTarget {
+                lease,
+                address: public.ip(),
+                port,
+            }),
+            Err(error) => {
+                self.burst.release_with(lease, Reason::Unused);
+                Err(error.into())
+            }
+        }
+    }
+
+    fn release(&mut self, lease: Lease, reason: Reason) {
+        self.burst.release_with(lease, reason);
+    }
+}

@@ -1,0 +1,481 @@
+//! From what the caller states to the lookup tables, or to the list of all faults.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use natshard::Protocol;
+use prefix_trie::joint::JointPrefixMap;
+
+use super::{
+    FragmentLimits, NatConfig, NatConfigError, NatConfigFault, NatPool, Peering, PeeringIndex,
+    PeeringTable, PoolIndex, Route, SourcePools, Withdrawn,
+};
+use crate::packet::HopLimit;
+use crate::tuple::VpcId;
+
+/// Collects pools and peerings.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct NatConfigBuilder {
+    pools: Vec<NatPool>,
+    peerings: Vec<Peering>,
+    hop_limit: HopLimit,
+    withdrawn: Withdrawn,
+    fragments: FragmentLimits,
+}
+
+impl NatConfigBuilder {
+    /// Adds a pool.
+    #[must_use]
+    pub fn pool(mut self, pool: NatPool) -> Self {
+        self.pools.push(pool);
+        self
+    }
+
+    /// Adds a peering.
+    #[must_use]
+    pub fn peering(mut self, peering: Peering) -> Self {
+        self.peerings.push(peering);
+        self
+    }
+
+    /// What becomes of TTL and hop limit; kept by default. With [`HopLimit::Decrement`] a packet
+    /// whose limit would reach zero is dropped; the ICMP error about that is the gateway's to
+    /// send.
+    #[must_use]
+    pub fn hop_limit(mut self, hop_limit: HopLimit) -> Self {
+        self.hop_limit = hop_limit;
+        self
+    }
+
+    /// What becomes of sessions whose public tuple a new configuration no longer gives.
+    #[must_use]
+    pub fn withdrawn(mut self, withdrawn: Withdrawn) -> Self {
+        self.withdrawn = withdrawn;
+        self
+    }
+
+    /// Bounds of the fragment table.
+    #[must_use]
+    pub fn fragments(mut self, limits: FragmentLimits) -> Self {
+        self.fragments = limits;
+        self
+    }
+
+    /// Checks everything and builds the lookup tables. The prefixes, ranges and exclusions of the
+    /// pools themselves are the allocator's to check: `Engine::new` with
+    /// [`NatPool::to_engine`](super::NatPool::to_engine) does.
+    ///
+    /// # Errors
+    /// All faults there are.
+    pub fn build(self) -> Result<NatConfig, NatConfigError> {
+        let mut build = Build::default();
+        build.pools(&self.pools);
+        for peering in &self.peerings {
+            build.peering(&self.pools, peering);
+        }
+        if !build.faults.is_empty() {
+            return Err(NatConfigError {
+                faults: build.faults,
+            });
+        }
+        Ok(NatConfig {
+            pools: self.pools,
+            peerings: build.tables,
+            pairs: build.pairs,
+            routes: build.routes,
+            publics: build.publics,
+            hop_limit: self.hop_limit,
+            withdrawn: self.withdrawn,
+            fragments: self.fragments,
+        })
+    }
+}
+
+#[derive(Default)]
+struct Build {
+    faults: Vec<NatConfigFault>,
+    by_name: HashMap<String, PoolIndex>,
+    tables: Vec<PeeringTable>,
+    pairs: HashMap<(VpcId, VpcId), PeeringIndex>,
+    routes: HashMap<VpcId, JointPrefixMap<IpNet, Route>>,
+    publics: HashMap<VpcId, JointPrefixMap<IpNet, PoolIndex>>,
+    realms: HashMap<VpcId, String>,
+}
+
+impl Build {
+    fn pools(&mut self, pools: &[NatPool]) {
+        let limit = usize::from(u16::MAX);
+        if pools.len() > limit {
+            self.faults.push(NatConfigFault::TooMany {
+                what: "pools",
+                count: pools.len(),
+                limit,
+            });
+        }
+        for (index, pool) in pools.iter().enumerate() {
+            match self.by_name.entry(pool.name.clone()) {
+                Entry::Occupied(_) => {
+                    self.faults
+                        .push(NatConfigFault::DuplicatePool(pool.name.clone()));
+                }
+                Entry::Vacant(entry) => {
+                    entry.insert(PoolIndex(u16::try_from(index).unwrap_or(u16::MAX)));
+                }
+            }
+        }
+    }
+
+    fn peering(&mut self, pools: &[NatPool], peering: &Peering) {
+        let index = PeeringIndex(u32::try_from(self.tables.len()).unwrap_or(u32::MAX));
+        self.identity(peering, index);
+        self.timeouts(peering);
+        let mut table = PeeringTable {
+            peering: peering.clone(),
+            sources: std::array::from_fn(|_| JointPrefixMap::new()),
+            destinations: JointPrefixMap::new(),
+        };
+        self.sources(pools, peering, &mut table);
+        self.destinations(peering, &mut table);
+        self.tables.push(table);
+        self.routes(peering, index);
+    }
+
+    fn identity(&mut self, peering: &Peering, index: PeeringIndex) {
+        if self
+            .tables
+            .iter()
+            .any(|other| other.peering.name == peering.name)
+        {
+            self.faults
+                .push(NatConfigFault::DuplicatePeering(peering.name.clone()));
+        }
+        if peering.inside == peering.outside {
+            self.faults.push(NatConfigFault::SamePeer {
+                peering: peering.name.clone(),
+                vpc: peering.inside,
+            });
+        }
+        match self.pairs.entry((peering.inside, peering.outside)) {
+            Entry::Occupied(first) => self.faults.push(NatConfigFault::DuplicatePair {
+                first: self.tables[first.get().as_index()].peering.name.clone(),
+                second: peering.name.clone(),
+                inside: peering.inside,
+                outside: peering.outside,
+            }),
+            Entry::Vacant(entry) => {
+                entry.insert(index);
+            }
+        }
+    }
+
+    fn timeouts(&mut self, peering: &Peering) {
+        let timeouts = &peering.behaviour.timeouts;
+        let named = [
+            ("udp", timeouts.udp),
+            ("tcp_established", timeouts.tcp_established),
+            ("tcp_transitory", timeouts.tcp_transitory),
+            ("icmp", timeouts.icmp),
+        ];
+        let well_known = timeouts
+            .udp_well_known
+            .iter()
+            .map(|&(_, value)| ("udp_well_known", value));
+        for (timeout, value) in named.into_iter().chain(well_known) {
+            if value.as_millis() == 0 {
+                self.faults.push(NatConfigFault::ZeroTimeout {
+                    peering: peering.name.clone(),
+                    timeout,
+                });
+            }
+        }
+    }
+
+    fn sources(&mut self, pools: &[NatPool], peering: &Peering, table: &mut PeeringTable) {
+        for rule in &peering.sources {
+            self.host_bits(peering, "private prefix", rule.private);
+            let pool = self.named_pool(pools, peering, rule.private, &rule.pool);
+            let privileged = rule
+                .privileged_pool
+                .as_ref()
+                .map(|name| self.named_pool(pools, peering, rule.private, name));
+            let (Some(pool), privileged) = (pool, privileged.flatten()) else {
+                continue;
+            };
+            for &protocol in rule.protocols.as_deref().unwrap_or(&Protocol::ALL) {
+                let entry = SourcePools { pool, privileged };
+                let map = &mut table.sources[protocol.as_index()];
+                if map.insert(rule.private.trunc(), entry).is_some() {
+                    self.faults.push(NatConfigFault::DuplicateRule {
+                        peering: peering.name.clone(),
+                        private: rule.private,
+                        protocol,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Resolves a pool name of a rule and enters the pool among the public ones of the outside.
+    fn named_pool(
+        &mut self,
+        pools: &[NatPool],
+        peering: &Peering,
+        private: IpNet,
+        name: &str,
+    ) -> Option<PoolIndex> {
+        let Some(&index) = self.by_name.get(name) else {
+            self.faults.push(NatConfigFault::UnknownPool {
+                peering: peering.name.clone(),
+                pool: name.to_owned(),
+            });
+            return None;
+        };
+        let pool = &pools[index.as_index()];
+        let family = |net: &IpNet| matches!(net, IpNet::V4(_));
+        if !pool
+            .prefixes
+            .iter()
+            .any(|net| family(net) == family(&private))
+        {
+            self.faults.push(NatConfigFault::NoSuchFamily {
+                peering: peering.name.clone(),
+                pool: name.to_owned(),
+                private,
+                family: if family(&private) { "IPv4" } else { "IPv6" },
+            });
+        }
+        let realm = self
+            .realms
+            .entry(peering.outside)
+            .or_insert_with(|| pool.realm.clone());
+        if *realm != pool.realm {
+            self.faults.push(NatConfigFault::MixedRealms {
+                peering: peering.name.clone(),
+                pool: name.to_owned(),
+                realm: pool.realm.clone(),
+                expected: realm.clone(),
+                outside: peering.outside,
+            });
+        }
+        let publics = self.publics.entry(peering.outside).or_default();
+        for prefix in &pool.prefixes {
+            publics.insert(prefix.trunc(), index);
+        }
+        Some(index)
+    }
+
+    fn destinations(&mut self, peering: &Peering, table: &mut PeeringTable) {
+        for rule in &peering.destinations {
+            self.host_bits(peering, "destination prefix", rule.outer);
+            self.host_bits(peering, "destination prefix", rule.inner);
+            let same_family = rule.outer.addr().is_ipv4() == rule.inner.addr().is_ipv4();
+            if !same_family || rule.outer.prefix_len() != rule.inner.prefix_len() {
+                self.faults.push(NatConfigFault::UnequalPrefixes {
+                    peering: peering.name.clone(),
+                    outer: rule.outer,
+                    inner: rule.inner,
+                });
+            }
+            if table
+                .destinations
+                .insert(rule.outer.trunc(), rule.inner)
+                .is_some()
+            {
+                self.faults.push(NatConfigFault::DuplicateDestination {
+                    peering: peering.name.clone(),
+                    outer: rule.outer,
+                });
+            }
+        }
+    }
+
+    fn routes(&mut self, peering: &Peering, index: PeeringIndex) {
+        // The outside is known even where nothing is translated towards it.
+        self.publics.entry(peering.outside).or_default();
+        for rule in &peering.sources {
+            self.route(peering, rule.private, Route::Local);
+        }
+        let everywhere = [IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())];
+        let remotes: &[IpNet] = match peering.remotes.as_slice() {
+            [] => &everywhere,
+            remotes => remotes,
+        };
+        for &remote in remotes {
+            self.host_bits(peering, "remote prefix", remote);
+            self.route(peering, remote, Route::Peering(index));
+        }
+    }
+
+    fn route(&mut self, peering: &Peering, prefix: IpNet, route: Route) {
+        let routes = self.routes.entry(peering.inside).or_default();
+        let before = routes.insert(prefix.trunc(), route);
+        if let Some(before) = before.filter(|before| *before != route) {
+            let name = |route: Route| match route {
+                Route::Local => format!("{} itself", peering.inside),
+                Route::Peering(index) => {
+                    format!("peering `{}`", self.tables[index.as_index()].peering.name)
+                }
+            };
+            self.faults.push(NatConfigFault::AmbiguousRemote {
+                vpc: peering.inside,
+                prefix,
+                first: name(before),
+                second: name(route),
+            });
+        }
+    }
+
+    fn host_bits(&mut self, peering: &Peering, what: &'static str, prefix: IpNet) {
+        if prefix != prefix.trunc() {
+            self.faults.push(NatConfigFault::HostBits {
+                peering: peering.name.clone(),
+                what,
+                prefix,
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+    use crate::config::{DestinationRule, SourceRule};
+    use crate::port::NatPort;
+    use crate::tuple::NatTuple;
+
+    fn net(text: &str) -> IpNet {
+        text.parse().unwrap()
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    const IN: VpcId = VpcId::new(1);
+    const OUT: VpcId = VpcId::new(2);
+
+    fn pool(name: &str, prefix: &str) -> NatPool {
+        NatPool::new(name).realm("wan").prefix(net(prefix))
+    }
+
+    fn tuple(source: &str, port: u16, protocol: Protocol) -> NatTuple {
+        NatTuple {
+            source_vpc: IN,
+            destination_vpc: OUT,
+            source: ip(source),
+            destination: ip("198.51.100.9"),
+            protocol,
+            source_port: NatPort::new(port),
+            destination_port: NatPort::new(80),
+        }
+    }
+
+    #[test]
+    fn the_longest_private_prefix_for_the_protocol_gives_the_pool() {
+        let config = NatConfig::builder()
+            .pool(pool("wide", "203.0.113.0/28"))
+            .pool(pool("narrow", "203.0.113.16/28"))
+            .pool(pool("low", "203.0.113.32/28").ports(1..=1023))
+            .peering(
+                Peering::new("p", IN, OUT)
+                    .source(SourceRule::new(net("10.0.0.0/8"), "wide").privileged_pool("low"))
+                    .source(SourceRule::new(net("10.1.0.0/16"), "narrow").protocol(Protocol::Udp))
+                    .destination(DestinationRule::new(
+                        net("198.51.100.0/24"),
+                        net("172.16.5.0/24"),
+                    )),
+            )
+            .build()
+            .unwrap();
+        let name = |source, port, protocol| {
+            let selection = config.select(&tuple(source, port, protocol));
+            let pool = |index: Option<PoolIndex>| index.map(|index| config.pool(index).name());
+            (pool(selection.source), pool(selection.privileged))
+        };
+        assert_eq!(name("10.2.0.1", 5000, Protocol::Tcp), (Some("wide"), None));
+        assert_eq!(name("10.1.0.1", 5000, Protocol::Tcp), (Some("wide"), None));
+        assert_eq!(
+            name("10.1.0.1", 5000, Protocol::Udp),
+            (Some("narrow"), None)
+        );
+        assert_eq!(
+            name("10.2.0.1", 600, Protocol::Tcp),
+            (Some("wide"), Some("low"))
+        );
+        assert_eq!(name("10.2.0.1", 600, Protocol::Icmp), (Some("wide"), None));
+        assert_eq!(name("192.168.0.1", 5000, Protocol::Tcp), (None, None));
+        let selection = config.select(&tuple("10.2.0.1", 5000, Protocol::Tcp));
+        assert_eq!(selection.destination, Some(ip("172.16.5.9")));
+    }
+
+    #[test]
+    fn a_longer_prefix_decides_between_local_and_remote() {
+        let config = NatConfig::builder()
+            .pool(pool("p", "203.0.113.0/28"))
+            .peering(Peering::new("all", IN, OUT).source(SourceRule::new(net("10.0.0.0/8"), "p")))
+            .peering(Peering::new("some", IN, VpcId::new(3)).remote(net("10.9.0.0/16")))
+            .build()
+            .unwrap();
+        assert_eq!(config.route(IN, ip("10.1.2.3")), Some(Route::Local));
+        assert_eq!(
+            config.route(IN, ip("10.9.2.3")),
+            Some(Route::Peering(PeeringIndex(1)))
+        );
+        assert_eq!(
+            config.route(IN, ip("8.8.8.8")),
+            Some(Route::Peering(PeeringIndex(0)))
+        );
+        assert_eq!(
+            config.route(IN, ip("2001:db8::1")),
+            Some(Route::Peering(PeeringIndex(0)))
+        );
+        assert_eq!(config.route(OUT, ip("10.1.2.3")), None);
+        assert_eq!(
+            config.public_pool(OUT, ip("203.0.113.7")),
+            Some(PoolIndex(0))
+        );
+        assert_eq!(config.public_pool(IN, ip("203.0.113.7")), None);
+        assert!(config.knows(VpcId::new(3)) && !config.knows(VpcId::new(4)));
+    }
+
+    #[test]
+    fn f23_every_fault_is_reported_at_once_and_none_panics() {
+        let mut twice = Peering::new("a", IN, IN)
+            .source(SourceRule::new(net("10.0.0.1/8"), "nowhere"))
+            .source(SourceRule::new(net("fd00::/8"), "x"))
+            .source(SourceRule::new(net("10.0.0.0/8"), "y"))
+            .source(SourceRule::new(net("10.0.0.0/8"), "y"))
+            .destination(DestinationRule::new(net("10.0.0.0/8"), net("fd00::/8")))
+            .remote(net("10.0.0.0/8"));
+        twice.behaviour.timeouts.icmp = std::time::Duration::ZERO;
+        let error = NatConfig::builder()
+            .pool(pool("x", "203.0.113.0/28"))
+            .pool(pool("x", "203.0.113.0/28"))
+            .pool(
+                NatPool::new("y")
+                    .realm("other")
+                    .prefix(net("203.0.113.0/28")),
+            )
+            .peering(twice.clone())
+            .peering(twice)
+            .build()
+            .unwrap_err();
+        let has = |wanted: fn(&NatConfigFault) -> bool| error.faults().iter().any(wanted);
+        assert!(has(|f| matches!(f, NatConfigFault::DuplicatePool(_))));
+        assert!(has(|f| matches!(f, NatConfigFault::DuplicatePeering(_))));
+        assert!(has(|f| matches!(f, NatConfigFault::DuplicatePair { .. })));
+        assert!(has(|f| matches!(f, NatConfigFault::SamePeer { .. })));
+        assert!(has(|f| matches!(f, NatConfigFault::UnknownPool { .. })));
+        assert!(has(|f| matches!(f, NatConfigFault::MixedRealms { .. })));
+        assert!(has(|f| matches!(f, NatConfigFault::NoSuchFamily { .. })));
+        assert!(has(|f| matches!(f, NatConfigFault::HostBits { .. })));
+        assert!(has(|f| matches!(f, NatConfigFault::DuplicateRule { .. })));
+        assert!(has(|f| matches!(f, NatConfigFault::UnequalPrefixes { .. })));
+        assert!(has(|f| matches!(f, NatConfigFault::AmbiguousRemote { .. })));
+        assert!(has(|f| matches!(f, NatConfigFault::ZeroTimeout { .. })));
+        assert!(error.to_string().contains("peering `a`"));
+    }
+}

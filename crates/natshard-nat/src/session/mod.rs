@@ -1,0 +1,228 @@
+//! Sessions: a separate object that is passed into the function, so that one table can serve NAT
+//! and a firewall, say.
+
+mod table;
+mod tcp;
+mod timer;
+
+use std::net::{IpAddr, SocketAddr};
+
+use natshard::{Protocol, Reason, Tick};
+
+pub use table::{SessionTable, TableSession};
+pub use tcp::{TcpPhase, TcpState};
+
+use crate::config::{Filtering, PeeringIndex};
+use crate::event::{MappingInfo, SessionInfo};
+use crate::port::NatPort;
+use crate::reason::EndReason;
+use crate::tuple::VpcId;
+
+/// The side a packet of a session comes from.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Half {
+    /// The inside endpoint sent it.
+    Inside,
+    /// The remote endpoint sent it.
+    Outside,
+}
+
+/// What the packets of one half of a session have in common on arrival. The VPC is part of it:
+/// two tenants may use the same addresses.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct FlowKey {
+    /// The VPC the packet comes from.
+    pub vpc: VpcId,
+    /// Protocol.
+    pub protocol: Protocol,
+    /// Source address.
+    pub source: IpAddr,
+    /// Destination address.
+    pub destination: IpAddr,
+    /// Source port; the identifier of an ICMP query.
+    pub source_port: NatPort,
+    /// Destination port; the identifier of an ICMP query again.
+    pub destination_port: NatPort,
+}
+
+/// A session of one manager; may be given to another session after this one has ended.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct SessionId(pub u32);
+
+/// A mapping of one manager; may be given to another mapping after this one has ended.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct MappingId(pub u32);
+
+/// One session, as its manager shows it.
+pub trait NatSession {
+    /// The endpoints.
+    fn info(&self) -> SessionInfo;
+
+    /// Its mapping.
+    fn mapping(&self) -> MappingId;
+
+    /// When it ends unless it is refreshed.
+    fn deadline(&self) -> Tick;
+
+    /// What its TCP segments have shown so far; meaningless for other protocols.
+    fn tcp(&self) -> TcpState;
+
+    /// The configuration generation it was last checked against.
+    fn generation(&self) -> u32;
+
+    /// Its peering in that generation.
+    fn peering(&self) -> PeeringIndex;
+
+    /// Whether its remote endpoint is a public address of ours: packets hairpin.
+    fn is_hairpin(&self) -> bool;
+}
+
+/// What a session is made of.
+#[derive(Debug)]
+pub struct NewSession<L> {
+    /// The mapping it uses.
+    pub mapping: NewMapping<L>,
+    /// The remote endpoint as the inside addresses it.
+    pub remote: SocketAddr,
+    /// The remote endpoint as it is addressed outside.
+    pub remote_outside: SocketAddr,
+    /// What its first segment has shown.
+    pub tcp: TcpState,
+    /// When it ends unless it is refreshed.
+    pub deadline: Tick,
+    /// The configuration generation it was made under.
+    pub generation: u32,
+    /// Whether its remote endpoint is a public address of ours.
+    pub hairpin: bool,
+}
+
+/// The mapping of a new session.
+#[derive(Debug)]
+pub enum NewMapping<L> {
+    /// One that exists.
+    Existing(MappingId),
+    /// A new one, which lives as long as it has a session.
+    New {
+        /// The lease of its public tuple: it belongs to the mapping, not to a session, and not to
+        /// one half of it.
+        lease: L,
+        /// Its endpoints.
+        info: MappingInfo,
+        /// The peering it is made by.
+        peering: PeeringIndex,
+        /// Whether further sessions of the inside endpoint share it.
+        endpoint_independent: bool,
+    },
+}
+
+/// What is left of a session that was removed.
+#[derive(Debug)]
+pub struct Removed<L> {
+    /// The session that was.
+    pub session: SessionInfo,
+    /// The mapping and its lease, if that was its last session.
+    pub mapping: Option<(MappingInfo, L)>,
+}
+
+/// Keeps mappings and sessions of one function instance, and finds them.
+///
+/// Both halves of a session are one entry: they begin and end together. A mapping ends with its
+/// last session and hands its lease to whoever removed that.
+pub trait NatSessionManager<L> {
+    /// How a session is shown.
+    type Session<'a>: NatSession
+    where
+        Self: 'a,
+        L: 'a;
+
+    /// Sessions at this moment.
+    fn len(&self) -> usize;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Mappings, hence leases, at this moment.
+    fn mappings(&self) -> usize;
+
+    /// Whether no further session can be taken in.
+    fn is_full(&self) -> bool;
+
+    /// The session that a packet belongs to, and the half of it. It may be past its deadline.
+    fn find(&self, key: &FlowKey) -> Option<(SessionId, Half)>;
+
+    /// Shows a session.
+    ///
+    /// # Panics
+    /// If it has ended.
+    fn session(&self, id: SessionId) -> Self::Session<'_>;
+
+    /// The endpoint-independent mapping of an inside endpoint towards a VPC.
+    fn mapping_of_inside(
+        &self,
+        inside_vpc: VpcId,
+        outside_vpc: VpcId,
+        protocol: Protocol,
+        inside: SocketAddr,
+    ) -> Option<MappingId>;
+
+    /// The mapping that owns a public tuple.
+    fn mapping_of_public(
+        &self,
+        outside_vpc: VpcId,
+        protocol: Protocol,
+        public: SocketAddr,
+    ) -> Option<MappingId>;
+
+    /// The endpoints of a mapping and its peering.
+    ///
+    /// # Panics
+    /// If it has ended.
+    fn mapping(&self, id: MappingId) -> (MappingInfo, PeeringIndex);
+
+    /// Whether a remote endpoint without a session may send to a mapping.
+    fn admits(&self, mapping: MappingId, remote: SocketAddr, filtering: Filtering) -> bool;
+
+    /// The public address that mappings of an inside host share, of its own family.
+    fn paired_address(&self, inside_vpc: VpcId, outside_vpc: VpcId, host: IpAddr)
+    -> Option<IpAddr>;
+
+    /// Takes a session in.
+    ///
+    /// # Panics
+    /// If the manager is full, or one of the session's halves is taken.
+    fn insert(&mut self, session: NewSession<L>) -> SessionId;
+
+    /// Notes what a packet has shown, and the deadline it moved.
+    fn refresh(&mut self, id: SessionId, tcp: TcpState, deadline: Tick);
+
+    /// Notes that a session was checked against a configuration, where its mapping is by
+    /// `peering`.
+    fn checked(&mut self, id: SessionId, generation: u32, peering: PeeringIndex);
+
+    /// Keeps new sessions from joining a mapping; those it has go on.
+    fn withdraw(&mut self, mapping: MappingId);
+
+    /// Removes a session.
+    fn remove(&mut self, id: SessionId) -> Removed<L>;
+
+    /// The next session whose deadline is not after `now`. Costs one of `budget` for every entry
+    /// looked at; `None` when there is none or the budget is spent.
+    fn expired(&mut self, now: Tick, budget: &mut usize) -> Option<SessionId>;
+
+    /// The next session that was not checked against `generation`; as [`expired`](Self::expired).
+    fn unchecked(&mut self, generation: u32, budget: &mut usize) -> Option<SessionId>;
+
+    /// Any session, for emptying the manager.
+    fn any(&self) -> Option<SessionId>;
+}
+
+/// The reason a mapping's lease is given back for, when its last session ended for `reason`.
+#[must_use]
+pub const fn release_reason(reason: EndReason) -> Reason {
+    match reason {
+        EndReason::Closed => Reason::Closed,
+        EndReason::Expired | EndReason::Reconfigured | EndReason::Shutdown => Reason::Ended,
+    }
+}

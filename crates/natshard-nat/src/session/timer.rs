@@ -1,0 +1,1 @@
+//! A hierarchical timer wheel over slots of a slab.
