@@ -32,3 +32,8 @@ pub use view::{
     Family, Fragment, IcmpErrorKind, IcmpQueryKind, Quoted, QuotedTransport, TcpFlags, Transport,
     View,
 };
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

@@ -47,28 +47,37 @@ impl Fragment {
 pub struct TcpFlags(pub u8);
 
 impl TcpFlags {
+    /// Bit of FIN.
+    pub const FIN: u8 = 0x01;
+    /// Bit of SYN.
+    pub const SYN: u8 = 0x02;
+    /// Bit of RST.
+    pub const RST: u8 = 0x04;
+    /// Bit of ACK.
+    pub const ACK: u8 = 0x10;
+
     /// FIN: the sender has no more data.
     #[must_use]
     pub const fn fin(self) -> bool {
-        self.0 & 0x01 != 0
+        self.0 & Self::FIN != 0
     }
 
     /// SYN: opens a connection.
     #[must_use]
     pub const fn syn(self) -> bool {
-        self.0 & 0x02 != 0
+        self.0 & Self::SYN != 0
     }
 
     /// RST: aborts the connection.
     #[must_use]
     pub const fn rst(self) -> bool {
-        self.0 & 0x04 != 0
+        self.0 & Self::RST != 0
     }
 
     /// ACK: the acknowledgment field is valid.
     #[must_use]
     pub const fn ack(self) -> bool {
-        self.0 & 0x10 != 0
+        self.0 & Self::ACK != 0
     }
 }
 

@@ -1,0 +1,4 @@
+mod dissection;
+mod properties;
+mod rewriting;
+mod verification;
