@@ -180,7 +180,7 @@ impl Build {
     /// An IPv6 extension header: its number and its bytes, the first of which is overwritten with
     /// the next header.
     pub fn extension(mut self, number: u8, bytes: &[u8]) -> Self {
-        assert!(self.source.is_ipv6() && bytes.len() % 8 == 0);
+        assert!(self.source.is_ipv6() && bytes.len().is_multiple_of(8));
         self.extensions.push((number, bytes.to_vec()));
         self
     }
@@ -227,7 +227,7 @@ impl Build {
 
     /// The Ethernet frames of the datagram cut into fragments of at most `size` bytes of payload.
     pub fn fragments(&self, size: usize) -> Vec<Vec<u8>> {
-        assert!(size % 8 == 0 && size > 0);
+        assert!(size.is_multiple_of(8) && size > 0);
         let datagram = self.datagram();
         let count = datagram.len().div_ceil(size);
         (datagram.chunks(size).enumerate())
@@ -308,7 +308,7 @@ impl Build {
         let header_length = 20 + self.options.len();
         let total = u16::try_from(header_length + content.len()).expect("a total length");
         let (offset, more) = fragment.unwrap_or_default();
-        let field = offset / 8 | if more { 0x2000 } else { 0 };
+        let field = (offset / 8) | if more { 0x2000 } else { 0 };
         let mut packet = vec![
             0x40 | u8::try_from(header_length / 4).expect("at most 60"),
             0,
