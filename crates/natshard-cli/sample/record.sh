@@ -26,9 +26,15 @@ if [ -z "${RECORD_INNER:-}" ]; then
     command -v "$program" >/dev/null || die "no $program; apt-get install $packages"
   done
   work=$(mktemp -d)
-  trap 'rm -rf "$work"' EXIT
+  child=
+  # All of it dies with `unshare`, which has the first process of its namespace killed.
+  trap '[ -z "$child" ] || kill -KILL "$child" 2>/dev/null || true; rm -rf "$work"' EXIT
+  trap 'exit 143' INT TERM HUP
   RECORD_INNER=$work RECORD_QUICK=$quick unshare --mount --pid --net --uts --ipc --fork --kill-child \
-    --mount-proc bash "$(readlink -f "$0")" || die "failed; see above"
+    --mount-proc bash "$(readlink -f "$0")" &
+  child=$!
+  wait "$child" || die "failed; see above"
+  child=
   mv "$work/sample.pcapng" "$1"
   exit 0
 fi
