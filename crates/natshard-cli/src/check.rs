@@ -1,0 +1,172 @@
+//! `natshard check`: what is wrong with a configuration, or what was understood of it.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, ValueHint};
+use comfy_table::{CellAlignment, Table, presets};
+use ipnet::IpNet;
+use serde_json::json;
+
+use crate::cli::Format;
+use crate::config::{self, Faults, Loaded, grouped};
+use crate::exit::Exit;
+use crate::terminal::{Terminal, print};
+
+/// What `natshard check` takes.
+#[derive(Args, Debug)]
+pub(crate) struct CheckArgs {
+    /// Configuration file (TOML)
+    #[arg(value_name = "CONFIG.toml", value_hint = ValueHint::FilePath)]
+    pub(crate) config: PathBuf,
+
+    /// How results are written to stdout
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) format: Format,
+}
+
+/// Checks a configuration. As a table the faults are talk and go to stderr, what was understood
+/// goes to stdout; as JSON everything goes to stdout.
+///
+/// # Errors
+/// When stdout cannot be written to.
+pub(crate) fn run(args: &CheckArgs, terminal: Terminal) -> Result<Exit> {
+    let outcome = config::load(&args.config);
+    match args.format {
+        Format::Json => print(as_json(args, &outcome)?.as_bytes())?,
+        Format::Table => match &outcome {
+            Ok(loaded) => {
+                terminal.say_raw(&loaded.render_warnings(terminal.colored_talk));
+                print(understood(loaded).as_bytes())?;
+            }
+            Err(faults) => terminal.say_raw(&faults.render(terminal.colored_talk)),
+        },
+    }
+    Ok(match outcome {
+        Ok(_) => Exit::Ok,
+        Err(Faults::Unreadable(_)) => Exit::Failed,
+        Err(Faults::Invalid { .. }) => Exit::Configuration,
+    })
+}
+
+fn as_json(args: &CheckArgs, outcome: &Result<Loaded, Faults>) -> Result<String> {
+    let diagnostics = match outcome {
+        Ok(loaded) => loaded.warnings_json(),
+        Err(faults) => faults.to_json(),
+    };
+    let document = json!({
+        "schema_version": 1,
+        "file": args.config.display().to_string(),
+        "valid": outcome.is_ok(),
+        "diagnostics": diagnostics,
+        "configuration": outcome.as_ref().ok().map(Loaded::to_json),
+    });
+    let mut text = serde_json::to_string_pretty(&document)?;
+    text.push('\n');
+    Ok(text)
+}
+
+/// What was understood of a configuration.
+fn understood(loaded: &Loaded) -> String {
+    let mut out = String::new();
+    let _ = writeln!(
+        out,
+        "{}: {}, {}, hold-down {} s",
+        loaded.path().display(),
+        match loaded.shards() {
+            Some(1) => "1 shard".into(),
+            Some(shards) => format!("{shards} shards"),
+            None => "shards as the command line says".into(),
+        },
+        match loaded.seed() {
+            Some(seed) => format!("seed {seed} (predictable ports)"),
+            None => "no seed".into(),
+        },
+        loaded.hold_down().as_secs(),
+    );
+    let mut pools = table([
+        "pool",
+        "realm",
+        "prefixes",
+        "addresses",
+        "ports",
+        "ports per protocol",
+        "identifiers",
+        "exclusions",
+    ]);
+    for pool in loaded.pools() {
+        pools.add_row([
+            pool.name.clone(),
+            pool.realm.clone(),
+            lines(&pool.prefixes),
+            grouped(pool.addresses),
+            format!("{}-{}", pool.ports.start(), pool.ports.end()),
+            grouped(pool.port_count),
+            format!("{}-{}", pool.identifiers.start(), pool.identifiers.end()),
+            pool.exclusions.to_string(),
+        ]);
+    }
+    right(&mut pools, &[3, 5, 7]);
+    let mut vpcs = table(["VPC", "inside prefixes"]);
+    for vpc in loaded.vpcs() {
+        let prefixes = match vpc.inside.is_empty() {
+            true => "none: all of it is outside".into(),
+            false => lines(&vpc.inside),
+        };
+        vpcs.add_row([vpc.name.clone(), prefixes]);
+    }
+    let mut peerings = table([
+        "peering",
+        "from",
+        "to",
+        "mapping",
+        "filtering",
+        "pooling",
+        "ports",
+        "TCP pickup",
+    ]);
+    for peering in loaded.peerings() {
+        peerings.add_row([
+            peering.name,
+            peering.source,
+            peering.destination,
+            peering.mapping,
+            peering.filtering,
+            peering.pooling,
+            peering.ports,
+            peering.pickup,
+        ]);
+    }
+    for table in [pools, vpcs, peerings] {
+        if table.row_count() > 0 {
+            let _ = writeln!(out, "\n{}", table.trim_fmt());
+        }
+    }
+    out
+}
+
+fn table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(header);
+    table
+}
+
+fn right(table: &mut Table, columns: &[usize]) {
+    for column in columns {
+        if let Some(column) = table.column_mut(*column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+}
+
+/// Most prefixes shown of a pool or VPC.
+const PREFIXES: usize = 12;
+
+fn lines(prefixes: &[IpNet]) -> String {
+    let mut shown: Vec<String> = prefixes.iter().take(PREFIXES).map(IpNet::to_string).collect();
+    if prefixes.len() > PREFIXES {
+        shown.push(format!("and {} more", prefixes.len() - PREFIXES));
+    }
+    shown.join("\n")
+}

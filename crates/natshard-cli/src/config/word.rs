@@ -1,0 +1,154 @@
+//! Words in messages: lists, near misses, and text that comes from the user.
+
+/// Longest piece of the user's text that a message repeats, in characters.
+const SHOWN: usize = 60;
+
+/// The candidate that was probably meant, if any is near enough.
+pub(crate) fn closest<'a>(
+    text: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    if text.len() > 4 * SHOWN {
+        return None;
+    }
+    let folded = text.to_lowercase().replace('_', "-");
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(&folded, &candidate.to_lowercase()), candidate))
+        .filter(|(likeness, _)| *likeness > 0.84)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+/// Keys that people write, and what they are called here.
+const SYNONYMS: [(&str, &str); 26] = [
+    ("pool", "external-ip-address-pool"),
+    ("pools", "external-ip-address-pool"),
+    ("pool", "pools"),
+    ("prefix", "external-ip-pool"),
+    ("prefixes", "external-ip-pool"),
+    ("prefix", "inside-prefixes"),
+    ("prefixes", "inside-prefixes"),
+    ("prefix", "private-prefixes"),
+    ("prefixes", "private-prefixes"),
+    ("ports", "port-set-restrict"),
+    ("port-range", "port-set-restrict"),
+    ("port-restriction", "port-set-restrict"),
+    ("port-range", "ports"),
+    ("icmp-identifiers", "identifiers"),
+    ("exclusions", "exclude"),
+    ("realms", "external-realms"),
+    ("external-realm", "realm"),
+    ("pool-id", "name"),
+    ("id", "name"),
+    ("paired-address-pooling", "address-allocation-type"),
+    ("pooling", "address-allocation-type"),
+    ("hold-down", "hold-down-timeout"),
+    ("tcp-timeout", "tcp-idle-timeout"),
+    ("max-cooling", "hold-down-max"),
+    ("inside", "source-vpc"),
+    ("outside", "destination-vpc"),
+];
+
+/// Leaves of RFC 8512 that mean something this program does not do.
+const NOT_OFFERED: [(&str, &str); 9] = [
+    ("port-quota", "ports are not limited by subscriber"),
+    ("port-set", "subscribers have no port sets"),
+    ("fragment-behavior", "fragments are translated in any order (RFC 4787 REQ-14)"),
+    ("tcp-in-syn-timeout", "an inbound SYN without a mapping is not held"),
+    ("subscriber-mask-v6", "subscribers are not told apart"),
+    ("limit-per-subscriber", "subscribers are not told apart"),
+    ("algs", "there are no application level gateways"),
+    ("nat64-prefixes", "address families are not translated into each other"),
+    ("nptv6-prefixes", "translation is stateful only"),
+];
+
+/// What to say about an unknown key, if anything is known about it: the key that was meant, the
+/// table it belongs to, or that RFC 8512 has it and this program does not.
+pub(crate) fn meant(text: &str, known: &[&'static str]) -> Option<String> {
+    let folded = text.to_lowercase().replace('_', "-");
+    if let Some((_, why)) = NOT_OFFERED.iter().find(|(key, _)| *key == folded) {
+        return Some(format!("RFC 8512 has it, but {why}: drop it"));
+    }
+    let synonym = SYNONYMS.iter().find(|(key, here)| *key == folded && known.contains(here));
+    let near = synonym.map(|(_, here)| *here).or_else(|| closest(text, known.iter().copied()));
+    if let Some(near) = near {
+        return Some(format!("did you mean `{near}`?"));
+    }
+    let (_, table) = HOMES.iter().find(|(key, _)| *key == folded)?;
+    Some(format!("it belongs in {table}"))
+}
+
+/// Keys that are written in the wrong table now and then, and where they belong.
+const HOMES: [(&str, &str); 22] = [
+    ("shards", "`[engine]`"),
+    ("seed", "`[engine]`"),
+    ("port-order", "`[engine]`"),
+    ("ttl", "`[nat]`"),
+    ("withdrawn", "`[nat]`"),
+    ("fragments-limit", "`[nat]`"),
+    ("hold-down-timeout", "the `[timers]` of the whole file"),
+    ("hold-down-max", "the `[timers]` of the whole file"),
+    ("fragment-min-timeout", "the `[timers]` of the whole file"),
+    ("udp-timeout", "`[timers]`"),
+    ("tcp-idle-timeout", "`[timers]`"),
+    ("tcp-trans-open-timeout", "`[timers]`"),
+    ("tcp-trans-close-timeout", "`[timers]`"),
+    ("icmp-timeout", "`[timers]`"),
+    ("per-port-timeout", "`[timers]`"),
+    ("mapping-type", "`[[peering]]`"),
+    ("filtering-type", "`[[peering]]`"),
+    ("address-allocation-type", "`[[peering]]`"),
+    ("port-allocation-type", "`[[peering]]`"),
+    ("tcp-pickup", "`[[peering]]`"),
+    ("hairpinning", "`[[peering]]`"),
+    ("inside-prefixes", "`[[vpc]]`"),
+];
+
+/// `a`, `b` or `c`, each in back quotes.
+pub(crate) fn list<S: AsRef<str>>(words: &[S]) -> String {
+    let quoted: Vec<_> = words.iter().map(|it| format!("`{}`", it.as_ref())).collect();
+    match quoted.as_slice() {
+        [] => "nothing".into(),
+        [one] => one.clone(),
+        [most @ .., last] => format!("{} or {last}", most.join(", ")),
+    }
+}
+
+/// The user's text made fit for a message: no control characters, not endless.
+pub(crate) fn shown(text: &str) -> String {
+    let mut out: String = text
+        .chars()
+        .take(SHOWN)
+        .flat_map(|it| {
+            let plain = !it.is_control() && !matches!(it, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+            let escaped = (!plain).then(|| it.escape_unicode());
+            plain.then_some(it).into_iter().chain(escaped.into_iter().flatten())
+        })
+        .collect();
+    if text.chars().nth(SHOWN).is_some() {
+        out.push_str("...");
+    }
+    out
+}
+
+/// A path made fit for a message, whole.
+pub(crate) fn shown_path(path: &std::path::Path) -> String {
+    let text = path.display().to_string();
+    text.chars()
+        .map(|it| if it.is_control() { '\u{fffd}' } else { it })
+        .collect()
+}
+
+/// A number with its thousands set apart.
+pub(crate) fn grouped(number: u128) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
