@@ -1,7 +1,6 @@
 //! Everything wrong with a configuration, at once.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
@@ -68,16 +67,6 @@ pub enum ConfigFault {
     /// A pool of which exclusions leave nothing.
     #[error("pool `{0}`: its exclusions leave no port at all")]
     NothingLeft(String),
-    /// An address that no packet can come from.
-    #[error("pool `{pool}`: {address} in {prefix} is not a unicast address")]
-    NotUnicast {
-        /// The pool.
-        pool: String,
-        /// The prefix.
-        prefix: IpNet,
-        /// The offending address.
-        address: IpAddr,
-    },
     /// Too many of something for the engine's index widths.
     #[error("{what}: {count} is more than the {limit} an engine can hold")]
     TooMany {

@@ -2,24 +2,48 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 #![warn(missing_docs)]
 
+mod accounting;
+mod block;
 mod census;
+mod clock;
 mod config;
 mod config_error;
+mod engine;
 mod error;
+mod ground;
+mod hints;
 mod id;
+mod inner;
+mod layout;
+mod lease;
+mod page;
+mod planted;
+mod port_allocator;
+mod portset;
 mod protocol;
+mod queue;
+mod reclaim;
+mod region;
 mod request;
+mod segments;
+mod shard;
+mod space;
 mod stats;
-mod stub;
+mod sweep;
+mod sync;
 mod tick;
+mod trie;
+mod worker;
 
 pub use census::{BlockCensus, Census, PoolCensus};
 pub use config::{EngineConfig, PoolConfig, PortOrder};
 pub use config_error::{ConfigError, ConfigFault};
+pub use engine::{Engine, Reconfigured, Steering};
 pub use error::{AllocError, ReleaseError, ShardError};
 pub use id::{PoolId, RealmId, ShardId};
+pub use lease::{Lease, RawLease, Reason};
 pub use protocol::Protocol;
 pub use request::{Family, Request, Strictness};
+pub use shard::{Burst, Shard};
 pub use stats::{PoolStats, ShardStats, Stats};
-pub use stub::{Burst, Engine, Lease, RawLease, Reason, Reconfigured, Shard};
 pub use tick::Tick;

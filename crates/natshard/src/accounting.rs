@@ -1,0 +1,251 @@
+//! Census and counters.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::block::{BlockRef, Mask, Phase};
+use crate::census::{Census, PoolCensus};
+use crate::error::AllocError;
+use crate::hints::BLOCKS;
+use crate::inner::Inner;
+use crate::layout::{Class, Layout, SpaceLayout};
+use crate::page::Page;
+use crate::portset::PortSet;
+use crate::reclaim::Pin;
+use crate::stats::{PoolStats, ShardStats, Stats};
+
+/// The unissued ports of every heating block.
+type Hands = HashMap<(*const Page, usize), Mask>;
+
+fn hands(inner: &Inner) -> Hands {
+    let mut hands = Hands::new();
+    for shard in &inner.shards {
+        let trays = (0..shard.tray_count.get() as usize).filter_map(|index| shard.trays.get(index));
+        for (page, block, unissued) in trays.filter_map(|tray| tray.unissued()) {
+            let hand = hands.entry((page, block)).or_insert(Mask::EMPTY);
+            *hand = hand.or(&unissued);
+        }
+    }
+    hands
+}
+
+/// The ports of a block that are not free, by what becomes of them.
+#[derive(Clone, Copy, Default)]
+struct Parts {
+    unissued: Mask,
+    leased: Mask,
+    cooling: Mask,
+}
+
+impl Parts {
+    fn of(here: BlockRef<'_>, hand: &Mask) -> Self {
+        if !matches!(here.state().phase(), Phase::Heating | Phase::Cooling) {
+            return Parts::default();
+        }
+        let cooling = here.bits();
+        let unissued = hand.without(&cooling);
+        let leased = Mask::FULL.without(&cooling).without(&unissued);
+        Parts {
+            unissued,
+            leased,
+            cooling,
+        }
+    }
+
+    fn count(&self, within: &Mask) -> PoolCensus {
+        let count = |mask: &Mask| u64::from(mask.and(within).count());
+        PoolCensus {
+            unissued: count(&self.unissued),
+            leased: count(&self.leased),
+            cooling: count(&self.cooling),
+            ..PoolCensus::default()
+        }
+    }
+}
+
+/// Counts capacity, exclusions and, for now, everything else as free.
+fn capacity(range: &PortSet, lease: &PortSet, addresses: u64) -> PoolCensus {
+    let (capacity, free) = (range.len() * addresses, lease.len() * addresses);
+    PoolCensus {
+        capacity,
+        free,
+        excluded: capacity - free,
+        ..PoolCensus::default()
+    }
+}
+
+/// Moves what is not free out of `free`.
+fn take_from_free(census: &mut PoolCensus, busy: PoolCensus) {
+    // Saturating: a census taken while shards work may see a port twice.
+    census.free = census
+        .free
+        .saturating_sub(busy.unissued + busy.leased + busy.cooling);
+    *census += busy;
+}
+
+fn union(class: &Class, part: impl Fn(&crate::layout::Share) -> &PortSet) -> PortSet {
+    let mut all = PortSet::empty();
+    for share in &class.shares {
+        all.add(part(share));
+    }
+    all
+}
+
+pub(crate) fn census(inner: &Inner, _pin: &Pin<'_>) -> Census {
+    let layout = inner.layout.load_full();
+    let hands = hands(inner);
+    let mut census = Census::default();
+    let mut pools: Vec<PoolCensus> = Vec::new();
+    let size = layout
+        .pools()
+        .map(|pool| pool.id.as_index() + 1)
+        .max()
+        .unwrap_or(0);
+    pools.resize(size, PoolCensus::default());
+    let nothing = SpaceLayout::default();
+    for space in &layout.spaces {
+        let here = layout
+            .space_layouts
+            .get(space.id.0 as usize)
+            .unwrap_or(&nothing);
+        let mut unions: HashMap<*const Class, PortSet> = HashMap::new();
+        for class in &here.classes {
+            for share in &class.shares {
+                pools[share.pool.as_index()] +=
+                    capacity(&share.range, &share.lease, class.addresses);
+            }
+            let lease = union(class, |share| &share.lease);
+            census.total += capacity(&union(class, |share| &share.range), &lease, class.addresses);
+            unions.insert(std::ptr::from_ref(class), lease);
+        }
+        for record in space.records() {
+            let Some(page) = record.page() else { continue };
+            let class = here.class(record.key);
+            let union = class.and_then(|class| unions.get(&std::ptr::from_ref(class)));
+            for block in 0..BLOCKS {
+                let held = page.block(block);
+                match held.state().phase() {
+                    Phase::Free | Phase::Closed => census.blocks.free += 1,
+                    Phase::Heating => census.blocks.heating += 1,
+                    Phase::Cooling => census.blocks.cooling += 1,
+                }
+                let hand = hands.get(&(std::ptr::from_ref(page), block));
+                let parts = Parts::of(held, hand.unwrap_or(&Mask::EMPTY));
+                for share in class.iter().flat_map(|class| &class.shares) {
+                    let busy = parts.count(&share.lease.block(block));
+                    take_from_free(&mut pools[share.pool.as_index()], busy);
+                }
+                let leasable = union.map_or(Mask::EMPTY, |union| union.block(block));
+                take_from_free(&mut census.total, parts.count(&leasable));
+                add_draining(&mut census.draining, held, &parts, &leasable);
+            }
+        }
+    }
+    for pool in layout.pools() {
+        census
+            .pools
+            .insert(pool.name.clone(), pools[pool.id.as_index()]);
+    }
+    census
+}
+
+/// Ports that no pool may lease: those leased, in a hand, or released and resting.
+fn add_draining(draining: &mut PoolCensus, here: BlockRef<'_>, parts: &Parts, leasable: &Mask) {
+    let outside = Mask::FULL.without(leasable);
+    let cooling = parts.cooling.and(&outside);
+    let cooling: Mask = cooling
+        .iter()
+        .filter(|&port| here.is_stamped(port))
+        .collect();
+    let busy = Parts { cooling, ..*parts }.count(&outside);
+    draining.capacity += busy.unissued + busy.leased + busy.cooling;
+    *draining += busy;
+}
+
+/// The addresses with leases on tuples that no pool holds, and those leases.
+pub(crate) fn draining(inner: &Inner, layout: &Layout, _pin: &Pin<'_>) -> (u64, u64) {
+    let hands = hands(inner);
+    let (mut addresses, mut leases) = (0, 0);
+    for space in &layout.spaces {
+        for record in space.records() {
+            let Some(page) = record.page() else { continue };
+            let class = layout.class(space.id, record.key);
+            let leasable = class.map(|class| union(class, |share| &share.lease));
+            let mut here = 0;
+            for block in 0..BLOCKS {
+                let hand = hands.get(&(std::ptr::from_ref(page), block));
+                let parts = Parts::of(page.block(block), hand.unwrap_or(&Mask::EMPTY));
+                let leasable = leasable
+                    .as_ref()
+                    .map_or(Mask::EMPTY, |ports| ports.block(block));
+                here += parts.count(&Mask::FULL.without(&leasable)).leased;
+            }
+            addresses += u64::from(here > 0);
+            leases += here;
+        }
+    }
+    (addresses, leases)
+}
+
+pub(crate) fn stats(inner: &Inner) -> Stats {
+    let layout = inner.layout.load_full();
+    let mut pools: BTreeMap<String, PoolStats> = BTreeMap::new();
+    let mut shards = Vec::new();
+    for shared in &inner.shards {
+        let counters = &shared.stats;
+        let mut shard = ShardStats {
+            bursts: counters.bursts.get(),
+            released: counters.released.get(),
+            blocks_claimed: counters.blocks_claimed.get(),
+            blocks_reheated: counters.blocks_reheated.get(),
+            blocks_recycled: counters.blocks_recycled.get(),
+            addresses_opened: counters.addresses_opened.get(),
+            addresses_closed: counters.addresses_closed.get(),
+            wishes_departed: counters.wishes_departed.get(),
+            served_early: counters.served_early.get(),
+            ticks_backwards: counters.ticks_backwards.get(),
+            epoch_batches: counters.epoch_batches.get(),
+            ..ShardStats::default()
+        };
+        let trays =
+            (0..shared.tray_count.get() as usize).filter_map(|index| shared.trays.get(index));
+        let mut in_hand: HashMap<usize, u64> = HashMap::new();
+        for (pool, issued) in trays.filter_map(|tray| tray.issued()) {
+            *in_hand.entry(pool.as_index()).or_default() += issued;
+        }
+        // Every pool there ever was, so that the shard's sums stay whole.
+        let mut index = 0;
+        while let Some(counters) = shared.pools.get(index) {
+            let allocated = counters.allocated.get() + in_hand.get(&index).copied().unwrap_or(0);
+            shard.allocated += allocated;
+            let name = layout
+                .pools()
+                .find(|pool| pool.id.as_index() == index)
+                .map(|pool| &pool.name);
+            let pool = name.map(|name| pools.entry(name.clone()).or_default());
+            if let Some(pool) = pool {
+                pool.allocated += allocated;
+                for (sum, refused) in pool.refused.iter_mut().zip(&counters.refused) {
+                    *sum += refused.get();
+                }
+            }
+            for (sum, refused) in shard.refused.iter_mut().zip(&counters.refused) {
+                *sum += refused.get();
+            }
+            index += 1;
+        }
+        shards.push(shard);
+    }
+    debug_assert_eq!(
+        AllocError::ALL.len(),
+        shards.first().map_or(8, |shard| shard.refused.len())
+    );
+    let ground = &inner.ground;
+    Stats {
+        shards,
+        pools,
+        dropped_leases: ground.dropped_leases.get(),
+        refused_tokens: ground.refused_tokens.get(),
+        open_addresses: ground.open_addresses.get(),
+        awaiting_grace: ground.awaiting_grace.get(),
+    }
+}

@@ -1,0 +1,298 @@
+//! Occupancy words with summaries: which addresses have a block worth a visit, and why.
+//!
+//! A page has a word set per [`Hint`] over its blocks; a region has a [`HintTree`] per hint over
+//! its addresses, 64-ary, so that the next address with a hint is found in a few loads however
+//! large the pool. Hints never lie by omission: whoever makes something leasable sets the hint
+//! before it says so, and whoever clears a hint looks again afterwards and restores it if it was
+//! wrong. They may lie by excess; the state word of the block is the truth.
+
+use crate::block::PORTS;
+use crate::segments::Segments;
+use crate::sync::Word;
+
+/// Blocks of an address and protocol.
+#[cfg(not(loom))]
+pub const BLOCKS: usize = 65536 / PORTS;
+/// Blocks of an address and protocol, in a model.
+#[cfg(loom)]
+pub const BLOCKS: usize = 2;
+/// 64-bit words of a set of blocks.
+pub const BLOCK_WORDS: usize = BLOCKS.div_ceil(64);
+
+/// Resting hints are told apart by slice modulo this.
+pub(crate) const BUCKETS: usize = 32;
+/// How many kinds of hints there are.
+pub(crate) const KINDS: usize = 4 + BUCKETS;
+
+/// Why a block is worth a visit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Hint(u8);
+
+impl Hint {
+    /// A free block (or, at an address, one that is not open and could be).
+    pub(crate) const FREE: Hint = Hint(0);
+    /// A cooling block at least half of whose ports have rested.
+    pub(crate) const HALF: Hint = Hint(1);
+    /// A cooling block with some rested port.
+    pub(crate) const RIPE: Hint = Hint(2);
+    /// An open address all of whose blocks are free.
+    pub(crate) const CLOSABLE: Hint = Hint(3);
+
+    /// A cooling block whose longest-resting port was released in this slice.
+    pub(crate) fn resting(slice: u64) -> Hint {
+        Hint(4 + (slice % BUCKETS as u64) as u8)
+    }
+
+    /// The resting hints of slices whose ports have rested by `now`; all of them when hints may be
+    /// older than the ring of buckets can tell, as `swept` (the last slice by which every rested
+    /// one had been visited) says.
+    pub(crate) fn rested(now: u64, rest: u64, swept: u64) -> impl Iterator<Item = Hint> {
+        let buckets = BUCKETS as u64;
+        let all = now.saturating_sub(swept) >= buckets.saturating_sub(rest);
+        let kept = if all { 0 } else { rest };
+        (kept..buckets).map(move |age| Hint::resting(now.wrapping_sub(age) % buckets))
+    }
+
+    #[inline]
+    fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A set of blocks of one address.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct BlockSet(pub(crate) [u64; BLOCK_WORDS]);
+
+impl BlockSet {
+    pub(crate) fn insert(&mut self, block: usize) {
+        self.0[block / 64] |= 1 << (block % 64);
+    }
+
+    pub(crate) fn contains(&self, block: usize) -> bool {
+        self.0[block / 64] & (1 << (block % 64)) != 0
+    }
+
+    pub(crate) fn and(&self, other: &BlockSet) -> BlockSet {
+        BlockSet(std::array::from_fn(|word| self.0[word] & other.0[word]))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.iter().all(|&word| word == 0)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = usize> + use<> {
+        self.iter_from(0)
+    }
+
+    /// The blocks from `start` on, then those before it.
+    pub(crate) fn iter_from(&self, start: usize) -> impl Iterator<Item = usize> + use<> {
+        let set = *self;
+        let blocks = if set.is_empty() { 0 } else { BLOCKS };
+        (0..blocks)
+            .map(move |step| (start + step) % BLOCKS)
+            .filter(move |&block| set.contains(block))
+    }
+}
+
+/// The hints of one page, over its blocks.
+#[derive(Debug)]
+pub struct PageHints {
+    words: [[Word; BLOCK_WORDS]; KINDS],
+}
+
+impl PageHints {
+    /// Hints that say every block is free.
+    pub(crate) fn all_free() -> Self {
+        let hints = PageHints {
+            words: std::array::from_fn(|_| Default::default()),
+        };
+        for block in 0..BLOCKS {
+            hints.set(Hint::FREE, block);
+        }
+        hints
+    }
+
+    pub(crate) fn set(&self, hint: Hint, block: usize) {
+        if !self.contains(hint, block) {
+            self.words[hint.index()][block / 64].set_bits(1 << (block % 64));
+        }
+    }
+
+    pub(crate) fn clear(&self, hint: Hint, block: usize) {
+        self.words[hint.index()][block / 64].clear_bits(1 << (block % 64));
+    }
+
+    pub(crate) fn contains(&self, hint: Hint, block: usize) -> bool {
+        self.words[hint.index()][block / 64].get() & (1 << (block % 64)) != 0
+    }
+
+    pub(crate) fn get(&self, hint: Hint) -> BlockSet {
+        BlockSet(std::array::from_fn(|word| {
+            self.words[hint.index()][word].get()
+        }))
+    }
+}
+
+const LEVELS: usize = 4;
+
+/// The words of 64 addresses (or of 64 such groups, one level up), one per hint.
+#[derive(Debug)]
+struct Rack([Word; KINDS]);
+
+impl Default for Rack {
+    fn default() -> Self {
+        Rack(std::array::from_fn(|_| Word::new(0)))
+    }
+}
+
+/// The hints of a region, over the positions of its addresses.
+#[derive(Debug)]
+pub struct HintTree {
+    levels: [Segments<Rack>; LEVELS],
+}
+
+impl Default for HintTree {
+    fn default() -> Self {
+        HintTree {
+            levels: std::array::from_fn(|_| Segments::default()),
+        }
+    }
+}
+
+impl HintTree {
+    /// How many addresses a tree can tell apart.
+    pub(crate) const CAPACITY: usize = 1 << (6 * LEVELS);
+
+    /// Sets a hint. Complete before it returns: summaries first seen set stay or are restored by
+    /// whoever is clearing them.
+    pub(crate) fn set(&self, hint: Hint, position: usize) {
+        self.set_from(0, hint, position);
+    }
+
+    fn set_from(&self, level: usize, hint: Hint, mut position: usize) {
+        for racks in &self.levels[level..] {
+            let word = &racks.get_or_grow(position / 64).0[hint.index()];
+            let bit = 1 << (position % 64);
+            if word.get() & bit == 0 {
+                word.set_bits(bit);
+            }
+            position /= 64;
+        }
+    }
+
+    /// Clears a hint, and the summaries above that become empty.
+    ///
+    /// While it runs a summary may hide a hint that was set at the same time; callers announce
+    /// it (see `Region::clear`).
+    pub(crate) fn clear(&self, hint: Hint, mut position: usize) {
+        for level in 0..LEVELS {
+            let Some(rack) = self.levels[level].get(position / 64) else {
+                return;
+            };
+            let word = &rack.0[hint.index()];
+            let bit = 1 << (position % 64);
+            if word.clear_bits(bit) & !bit != 0 {
+                return;
+            }
+            position /= 64;
+            if level + 1 == LEVELS {
+                return;
+            }
+            // The group is empty: clear its summary, then look again.
+            let Some(above) = self.levels[level + 1].get(position / 64) else {
+                return;
+            };
+            above.0[hint.index()].clear_bits(1 << (position % 64));
+            if word.get() != 0 {
+                self.set_from(level + 1, hint, position);
+                return;
+            }
+        }
+    }
+
+    /// The first position at or after `from` with the hint.
+    pub(crate) fn next(&self, hint: Hint, from: usize) -> Option<usize> {
+        self.next_at(0, hint, from)
+    }
+
+    fn next_at(&self, level: usize, hint: Hint, from: usize) -> Option<usize> {
+        if from >= Self::CAPACITY >> (6 * level) {
+            return None;
+        }
+        let word = |group: usize| {
+            self.levels[level]
+                .get(group)
+                .map_or(0, |rack| rack.0[hint.index()].get())
+        };
+        let rest = word(from / 64) & (u64::MAX << (from % 64));
+        if rest != 0 {
+            return Some(from / 64 * 64 + rest.trailing_zeros() as usize);
+        }
+        if level + 1 == LEVELS {
+            return None;
+        }
+        let mut group = from / 64;
+        loop {
+            group = self.next_at(level + 1, hint, group + 1)?;
+            let found = word(group);
+            if found != 0 {
+                return Some(group * 64 + found.trailing_zeros() as usize);
+            }
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_tree_finds_what_a_set_finds() {
+        let tree = HintTree::default();
+        let mut model = BTreeSet::new();
+        let mut random = 1u64;
+        for _ in 0..20_000 {
+            random = random
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            let spread = [64, 4096, 1 << 18][(random >> 20) as usize % 3];
+            let position = (random >> 33) as usize % spread;
+            if random >> 63 == 0 {
+                tree.set(Hint::RIPE, position);
+                model.insert(position);
+            } else {
+                tree.clear(Hint::RIPE, position);
+                model.remove(&position);
+            }
+            let from = (random >> 13) as usize % spread;
+            assert_eq!(
+                tree.next(Hint::RIPE, from),
+                model.range(from..).next().copied()
+            );
+        }
+        assert_eq!(tree.next(Hint::HALF, 0), None, "kinds are apart");
+    }
+
+    #[test]
+    fn rested_buckets_leave_out_exactly_those_still_resting() {
+        for now in [17u64, 32, 100, 1_000_003] {
+            let kept: Vec<_> = Hint::rested(now, 17, now).collect();
+            for age in 0..17 {
+                assert!(!kept.contains(&Hint::resting(now - age)));
+            }
+            assert_eq!(kept.len(), BUCKETS - 17);
+            assert_eq!(
+                Hint::rested(now + 15, 17, now).count(),
+                BUCKETS,
+                "unswept: all"
+            );
+            assert_eq!(Hint::rested(now + 14, 17, now).count(), BUCKETS - 17);
+            assert_eq!(Hint::rested(now, 0, now).count(), BUCKETS, "no rest: all");
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! The shared half of an engine.
+
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwap;
+use crossbeam_utils::CachePadded;
+
+use crate::config::PortOrder;
+use crate::ground::Ground;
+use crate::hints::Hint;
+use crate::layout::{Layout, Names};
+use crate::lease::{SendPtr, free_page};
+use crate::page::Page;
+use crate::port_allocator::Tray;
+use crate::reclaim::Pin;
+use crate::segments::Segments;
+use crate::space::{Member, Record, Space};
+use crate::sync::{Counter, Flag, Link, Small, Word};
+
+/// Blocks recycled by one deferred closure.
+pub(crate) const BATCH: usize = 32;
+/// Batches a shard can have outstanding; further blocks wait, and can be reheated meanwhile.
+const BATCHES: usize = 16;
+
+/// Condemned blocks on their way through the epoch. Filled by its shard while not busy, emptied
+/// by the deferred closure.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) busy: Flag,
+    pub(crate) len: Counter,
+    pages: [Link<Page>; BATCH],
+    blocks: [Small; BATCH],
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Batch {
+            busy: Flag::default(),
+            len: Counter::default(),
+            pages: std::array::from_fn(|_| Link::default()),
+            blocks: std::array::from_fn(|_| Small::default()),
+        }
+    }
+}
+
+impl Batch {
+    pub(crate) fn push(&self, page: &Page, block: usize) {
+        let len = self.len.get() as usize;
+        self.pages[len].set(std::ptr::from_ref(page).cast_mut());
+        self.blocks[len].set(block as u8);
+        self.len.set(len as u64 + 1);
+    }
+}
+
+/// What a shard shows to others.
+#[derive(Debug, Default)]
+pub(crate) struct ShardShared {
+    /// Whether somebody holds the shard.
+    pub(crate) taken: Flag,
+    /// Somebody was refused: the shard gives its unissued ports back at its next burst.
+    pub(crate) wanted: Flag,
+    pub(crate) trays: Segments<Tray>,
+    pub(crate) tray_count: Counter,
+    pub(crate) batches: [Batch; BATCHES],
+    pub(crate) stats: ShardCounters,
+    pub(crate) pools: Segments<PoolCounters>,
+}
+
+/// Counters of one shard; written by it alone, except where noted.
+#[derive(Debug, Default)]
+pub(crate) struct ShardCounters {
+    pub(crate) bursts: Counter,
+    pub(crate) released: Counter,
+    pub(crate) blocks_claimed: Counter,
+    pub(crate) blocks_reheated: Counter,
+    /// By whichever thread collects.
+    pub(crate) blocks_recycled: Counter,
+    pub(crate) addresses_opened: Counter,
+    pub(crate) addresses_closed: Counter,
+    pub(crate) wishes_departed: Counter,
+    pub(crate) served_early: Counter,
+    pub(crate) ticks_backwards: Counter,
+    pub(crate) epoch_batches: Counter,
+    /// Ports that began to rest, through this shard.
+    pub(crate) cooled: Counter,
+    /// Ports that ended their rest early or late, through this shard.
+    pub(crate) warmed: Counter,
+}
+
+/// Counters of one pool by one shard.
+#[derive(Debug, Default)]
+pub(crate) struct PoolCounters {
+    pub(crate) allocated: Counter,
+    pub(crate) refused: [Counter; crate::error::AllocError::ALL.len()],
+}
+
+/// Everything the handles of an engine share.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) ground: Arc<Ground>,
+    pub(crate) shards: Box<[CachePadded<ShardShared>]>,
+    pub(crate) order: PortOrder,
+    pub(crate) seed: Option<u64>,
+    pub(crate) max_cooling: u64,
+    /// What shards work by.
+    pub(crate) layout: ArcSwap<Layout>,
+    /// The newest layout made, published or about to be.
+    pub(crate) latest: ArcSwap<Layout>,
+    /// The version of `latest`; read after a record was made, written before records are listed.
+    pub(crate) latest_version: Word,
+    /// Serialises reconfigurations; no shard ever takes it.
+    pub(crate) control: Mutex<Names>,
+}
+
+impl Inner {
+    /// Enlists a record in every region of the layouts a shard may be working by. Idempotent, and
+    /// complete for everybody who called it: whoever finds it half done does it all.
+    pub(crate) fn enlist(&self, pin: &Pin<'_>, space: &Space, record: &Record, layout: &Layout) {
+        if record.is_enlisted(layout.version) && record.is_enlisted(self.latest_version.get()) {
+            return;
+        }
+        let (current, latest) = (self.layout.load_full(), self.latest.load_full());
+        let layouts = [layout, &current, &latest];
+        self.enlist_in(pin, space, record, &layouts, |_| true);
+        record.set_enlisted(
+            layouts
+                .iter()
+                .map(|layout| layout.version)
+                .max()
+                .unwrap_or(0),
+        );
+    }
+
+    /// Makes a record a member of its regions in these layouts, and of those it is a member of
+    /// already and `keep` holds for.
+    pub(crate) fn enlist_in(
+        &self,
+        pin: &Pin<'_>,
+        space: &Space,
+        record: &Record,
+        layouts: &[&Layout],
+        keep: impl Fn(&Member) -> bool,
+    ) {
+        loop {
+            let seen = record.members_link();
+            let before = record.members();
+            let mut list: Vec<Member> = before
+                .iter()
+                .filter(|member| keep(member))
+                .cloned()
+                .collect();
+            let mut changed = list.len() != before.len();
+            for layout in layouts {
+                let class = layout.class(space.id, record.key);
+                for region in class.iter().flat_map(|class| &class.regions) {
+                    if list
+                        .iter()
+                        .any(|member| Arc::ptr_eq(&member.region, region))
+                    {
+                        continue;
+                    }
+                    let Some(position) = region.reserve_position() else {
+                        continue;
+                    };
+                    list.push(Member {
+                        region: Arc::clone(region),
+                        position,
+                    });
+                    changed = true;
+                    if record.page().is_some() {
+                        region.open.add(1);
+                    }
+                }
+            }
+            if changed {
+                match record.replace_members(seen, list) {
+                    Ok(old) if !old.is_null() => {
+                        let old = SendPtr(old);
+                        let free = move || {
+                            let SendPtr(old) = { old };
+                            // SAFETY: replaced above by this thread alone, a grace period ago.
+                            drop(unsafe { Box::from_raw(old) });
+                        };
+                        // SAFETY: the closure owns the list, which may be dropped anywhere.
+                        unsafe { pin.defer(free) };
+                    }
+                    Ok(_) => {}
+                    Err(()) => continue,
+                }
+            }
+            for member in record.members() {
+                member.region.seat(record, member.position);
+            }
+            return;
+        }
+    }
+
+    /// Opens an enlisted address; whether this call did it.
+    pub(crate) fn open<'a>(&self, space: &Space, record: &'a Record) -> (&'a Page, bool) {
+        let make = |generation| Page::new(&self.ground, space, record, generation);
+        let (page, fresh) = record.open(make);
+        if fresh {
+            self.ground.open_addresses.add(1);
+            for member in record.members() {
+                member.region.open.add(1);
+                member
+                    .region
+                    .hints
+                    .set(Hint::FREE, member.position as usize);
+            }
+        }
+        (page, fresh)
+    }
+
+    /// Puts a free block into the queue of its newest region, unless it stands in one.
+    pub(crate) fn enqueue(&self, page: &Page, block: usize) {
+        let members = page.record().members();
+        let Some(member) = members
+            .iter()
+            .rev()
+            .find(|member| member.blocks().contains(block))
+        else {
+            return;
+        };
+        let hot = page.block(block).hot();
+        if hot.queued.raise()
+            && !member
+                .region
+                .queue
+                .push(member.position << 8 | block as u32)
+        {
+            hot.queued.set(false);
+        }
+    }
+
+    /// Closes an address all of whose blocks are free; whether this call did it.
+    pub(crate) fn close(&self, pin: &Pin<'_>, record: &Record) -> bool {
+        let Some(page) = record.page() else {
+            return false;
+        };
+        if !page.is_all_free() || !page.close() {
+            return false;
+        }
+        let page = record.unlink(page.next_generation());
+        self.ground.open_addresses.subtract(1);
+        for member in record.members() {
+            member.region.open.subtract(1);
+            member
+                .region
+                .hints
+                .set(Hint::FREE, member.position as usize);
+            member.region.version.add(1);
+        }
+        // SAFETY: unlinked by the one that closed every block; nobody new can reach it.
+        unsafe { free_page(pin, page) };
+        true
+    }
+
+    /// Recycles a batch of condemned blocks, a grace period after they were.
+    pub(crate) fn recycle(&self, shard: usize, batch: usize) {
+        let shard = &self.shards[shard];
+        let batch = &shard.batches[batch];
+        let len = batch.len.get() as usize;
+        for index in 0..len {
+            let page = NonNull::new(batch.pages[index].get());
+            let Some(page) = page else { continue };
+            // SAFETY: a page stays open while one of its blocks is not free, and this block is
+            // condemned, or was reheated and has its page kept open by that; if it is free again
+            // the collecting thread is pinned, as is whoever closes it.
+            let page = unsafe { page.as_ref() };
+            let block = batch.blocks[index].get() as usize;
+            self.recycle_block(shard, page, block);
+        }
+        self.ground.awaiting_grace.subtract(len as u64);
+        batch.len.set(0);
+        batch.busy.set(false);
+    }
+
+    fn recycle_block(&self, shard: &ShardShared, page: &Page, block: usize) {
+        let here = page.block(block);
+        let stamped = if self.max_cooling == u64::MAX {
+            0
+        } else {
+            here.stamped()
+        };
+        let recycled = here.recycle();
+        // Only now: a condemnation from here on is one of its own.
+        here.hot().deferred.set(false);
+        if !recycled {
+            // Reheated meanwhile, in the same generation.
+            page.settle(block);
+            return;
+        }
+        shard.stats.warmed.add(stamped);
+        shard.stats.blocks_recycled.add(1);
+        let all_free = page.count_free();
+        page.settle(block);
+        self.enqueue(page, block);
+        if all_free {
+            page.free_since.set(self.ground.clock.slice());
+            for member in page.record().members() {
+                member
+                    .region
+                    .hints
+                    .set(Hint::CLOSABLE, member.position as usize);
+            }
+        }
+    }
+
+    /// How many ports rest, about.
+    pub(crate) fn cooling(&self) -> u64 {
+        let cooled: u64 = self
+            .shards
+            .iter()
+            .map(|shard| shard.stats.cooled.get())
+            .sum();
+        let warmed: u64 = self
+            .shards
+            .iter()
+            .map(|shard| shard.stats.warmed.get())
+            .sum();
+        cooled.saturating_sub(warmed)
+    }
+}
+
+impl Drop for Inner {
+    /// The engine is gone: pages without leases are freed, the others left to their leases.
+    fn drop(&mut self) {
+        let participant = self.ground.reclaimer.join();
+        let pin = participant.pin();
+        for space in &self.latest.load().spaces {
+            for record in space.records() {
+                if let Some(page) = record.page() {
+                    let page = std::ptr::from_ref(page).cast_mut();
+                    // SAFETY: still linked; as in `Record::page`.
+                    if unsafe { &*page }.abandon() {
+                        // SAFETY: `abandon` names one caller to free it.
+                        unsafe { free_page(&pin, page) };
+                    }
+                }
+                // Regions refer to spaces, and members to regions: cut the circle.
+                record.forget_members();
+            }
+        }
+    }
+}
+
+/// What engine and shard handles hold; its end is the engine's.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    pub(crate) inner: Arc<Inner>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let ground = Arc::clone(&self.inner.ground);
+        ground.orphaned.set(true);
+        let inner = Arc::clone(&self.inner);
+        let participant = ground.reclaimer.join();
+        // The regions and records go once nobody pinned can have missed the flag.
+        // SAFETY: the closure owns its reference, which may be dropped on any thread.
+        unsafe { participant.pin().defer(move || drop(inner)) };
+        drop(participant);
+        ground.settle();
+    }
+}

@@ -1,0 +1,260 @@
+//! The right to one public tuple.
+
+use std::mem::ManuallyDrop;
+use std::net::SocketAddr;
+use std::ptr::NonNull;
+
+use crate::block::PORTS;
+use crate::id::RealmId;
+use crate::page::Page;
+use crate::protocol::Protocol;
+
+/// Why a lease ends, which decides whether its port has to rest.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Reason {
+    /// The session ended or expired: the port rests (RFC 6888 REQ-8).
+    #[default]
+    Ended,
+    /// The tuple was never seen on the wire: it need not rest.
+    Unused,
+    /// The TCP connection was seen to close: it need not rest where the pool says so
+    /// (RFC 6888 REQ-8 A, [`PoolConfig::reuse_closed`](crate::PoolConfig::reuse_closed)).
+    Closed,
+}
+
+/// The pool lets closed connections' ports go without a rest.
+pub(crate) const REUSE_CLOSED: u8 = 1;
+
+/// The right to one public tuple: given back exactly once, by
+/// [`Burst::release`](crate::Burst::release) (fast) or by being dropped (slow, on any thread, at
+/// any time, even after the engine is gone). It cannot be copied and so cannot be given back
+/// twice (F3).
+///
+/// 16 bytes; holds no reference count.
+#[must_use = "dropping a lease gives its port back, the slow way"]
+pub struct Lease {
+    /// Alive as long as one of its ports is leased.
+    page: NonNull<Page>,
+    port: u16,
+    tag: u8,
+    flags: u8,
+}
+
+const _: () = assert!(size_of::<Lease>() == 16);
+const _: () = assert!(size_of::<Result<Lease, crate::AllocError>>() == 16);
+
+// SAFETY: a lease refers to a page, which is `Send + Sync`, and owns one port of it.
+unsafe impl Send for Lease {}
+// SAFETY: as above; nothing can be changed through a shared reference.
+unsafe impl Sync for Lease {}
+
+impl Lease {
+    /// The lease of a port whose bit the caller has cleared and hands over.
+    #[inline]
+    pub(crate) fn new(page: &Page, port: u16, tag: u8, flags: u8) -> Self {
+        Lease {
+            page: NonNull::from(page),
+            port,
+            tag,
+            flags,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn page(&self) -> &Page {
+        // SAFETY: a page is freed only once all of its ports were given back, and this lease
+        // holds one of them.
+        unsafe { self.page.as_ref() }
+    }
+
+    /// The public tuple; for ICMP the port is the identifier.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.page().tuple(self.port)
+    }
+
+    /// The protocol.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.page().protocol
+    }
+
+    /// The realm in which the tuple is unique.
+    #[must_use]
+    pub fn realm(&self) -> RealmId {
+        self.page().realm
+    }
+
+    /// Turns the lease into a token that may be copied, stored and sent; it must be given back
+    /// with [`Burst::release_raw`](crate::Burst::release_raw), else the port stays leased.
+    #[must_use]
+    pub fn into_raw(self) -> RawLease {
+        let lease = ManuallyDrop::new(self);
+        let page = lease.page();
+        // The generation cannot change while a port of the block is leased.
+        let generation = page.block(lease.block()).state().generation();
+        RawLease {
+            nonce: page.ground.nonce,
+            space: page.space.0,
+            key: page.key,
+            port: lease.port,
+            tag: lease.tag,
+            generation,
+        }
+    }
+
+    fn block(&self) -> usize {
+        self.port as usize / PORTS
+    }
+
+    /// Sets the port's bit. The caller is pinned, so that the page outlives what follows;
+    /// returns the page and the slice the port rests from, if it rests.
+    #[inline]
+    pub(crate) fn give_back(self, reason: Reason) -> (NonNull<Page>, usize, Option<u64>) {
+        let lease = ManuallyDrop::new(self);
+        let page = lease.page();
+        let rests = match reason {
+            Reason::Ended => true,
+            Reason::Unused => false,
+            Reason::Closed => lease.flags & REUSE_CLOSED == 0,
+        };
+        let clock = &page.ground.clock;
+        let slice = (rests && clock.rest() > 0).then(|| clock.slice());
+        let block = lease.block();
+        page.block(block)
+            .give_back(lease.port as usize % PORTS, slice);
+        (lease.page, block, slice)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let ground = std::sync::Arc::clone(&self.page().ground);
+        ground.dropped_leases.add(1);
+        let lease = Lease {
+            page: self.page,
+            port: self.port,
+            tag: self.tag,
+            flags: self.flags,
+        };
+        let participant = ground.reclaimer.join();
+        let pin = participant.pin();
+        let (page, block, slice) = lease.give_back(Reason::Ended);
+        // SAFETY: the pin was taken while the port was leased, so the page was linked then and
+        // is not freed before the pin ends.
+        let shared = unsafe { page.as_ref() };
+        if !ground.orphaned.get() {
+            // The engine's regions and records are not freed before the pin ends either.
+            shared.after_release(block, slice);
+        }
+        let last = ground.orphaned.get() && shared.is_last();
+        if last {
+            // SAFETY: `is_last` names one caller to free the page; whoever still looks at it is
+            // pinned.
+            unsafe { free_page(&pin, page.as_ptr()) };
+        }
+        drop(pin);
+        if ground.orphaned.get() {
+            drop(participant);
+            ground.settle();
+        }
+    }
+}
+
+/// Frees a page once every pin of this moment has ended.
+///
+/// # Safety
+///
+/// The page came from `Box::into_raw`, is reachable only for those already pinned, and nobody
+/// else frees it.
+pub(crate) unsafe fn free_page(pin: &crate::reclaim::Pin<'_>, page: *mut Page) {
+    let page = SendPtr(page);
+    let free = move || {
+        let SendPtr(page) = { page };
+        // SAFETY: by the contract of `free_page`, after the grace period.
+        drop(unsafe { Box::from_raw(page) });
+    };
+    // SAFETY: the closure owns what it frees, and a page may be dropped on any thread.
+    unsafe { pin.defer(free) };
+}
+
+/// A pointer that a deferred closure carries to whichever thread collects.
+pub(crate) struct SendPtr<T>(pub(crate) *mut T);
+
+// SAFETY: only made for values that are `Send`.
+unsafe impl<T: Send> Send for SendPtr<T> {}
+
+impl std::fmt::Debug for Lease {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Lease({} {})", self.protocol(), self.addr())
+    }
+}
+
+impl PartialEq for Lease {
+    fn eq(&self, other: &Self) -> bool {
+        self.page == other.page && self.port == other.port
+    }
+}
+
+impl Eq for Lease {}
+
+/// A lease as a plain value that can be copied, stored and sent.
+///
+/// It names the engine, the tuple, the block's generation (modulo 2^32 recyclings) and the port's
+/// tag (modulo 128 reheats within a generation), so that giving it back a second time, or after
+/// somebody else got the tuple, is refused and changes nothing (I6).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct RawLease {
+    pub(crate) nonce: u32,
+    pub(crate) space: u16,
+    pub(crate) key: u32,
+    pub(crate) port: u16,
+    pub(crate) tag: u8,
+    pub(crate) generation: u32,
+}
+
+impl RawLease {
+    /// The token as 128 bits, for shared tables and the wire.
+    #[must_use]
+    pub const fn to_bits(self) -> u128 {
+        (self.nonce as u128) << 104
+            | (self.space as u128) << 88
+            | (self.key as u128) << 56
+            | (self.port as u128) << 40
+            | (self.tag as u128) << 32
+            | self.generation as u128
+    }
+
+    /// The token of these bits. Any bits will do: a token that was never given out is refused
+    /// when it is used.
+    #[must_use]
+    pub const fn from_bits(bits: u128) -> Self {
+        RawLease {
+            nonce: (bits >> 104) as u32,
+            space: (bits >> 88) as u16,
+            key: (bits >> 56) as u32,
+            port: (bits >> 40) as u16,
+            tag: (bits >> 32) as u8,
+            generation: bits as u32,
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_survive_their_bits() {
+        let raw = RawLease {
+            nonce: 0xab_cdef,
+            space: 0x1234,
+            key: 0xdead_beef,
+            port: 0x4321,
+            tag: 0x7e,
+            generation: u32::MAX - 1,
+        };
+        assert_eq!(RawLease::from_bits(raw.to_bits()), raw);
+        assert_eq!(RawLease::from_bits(u128::MAX).to_bits(), u128::MAX);
+    }
+}

@@ -1,0 +1,255 @@
+//! A page: the blocks of one open address and protocol.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use crate::block::{Block, BlockRef, Cold, PORTS, Phase};
+use crate::ground::Ground;
+use crate::hints::{BLOCKS, BlockSet, Hint, PageHints};
+use crate::id::RealmId;
+use crate::protocol::Protocol;
+use crate::space::{Record, Space, SpaceId};
+use crate::sync::{Flag, Word};
+
+/// The blocks of one open address.
+///
+/// Freed through the epoch once all of its blocks are closed, or, when the engine has gone, once
+/// its last lease is.
+#[derive(Debug)]
+pub struct Page {
+    pub(crate) ground: Arc<Ground>,
+    /// Valid while the engine is not orphaned, for whoever is pinned.
+    record: *const Record,
+    pub(crate) address: IpAddr,
+    pub(crate) protocol: Protocol,
+    pub(crate) realm: RealmId,
+    pub(crate) space: SpaceId,
+    pub(crate) key: u32,
+    pub(crate) hints: PageHints,
+    /// How many blocks are free.
+    free: Word,
+    /// The slice in which all blocks became free.
+    pub(crate) free_since: Word,
+    /// Raised by the engine's end: the last lease frees the page.
+    abandoned: Flag,
+    freed: Flag,
+    cold: Cold,
+    blocks: Box<[Block]>,
+}
+
+// SAFETY: `record` is only followed by `Page::record`, whose callers are pinned while the engine
+// lives; records are `Sync`. Everything else is `Send` and `Sync` by itself.
+unsafe impl Send for Page {}
+// SAFETY: as above.
+unsafe impl Sync for Page {}
+
+impl Page {
+    pub(crate) fn new(
+        ground: &Arc<Ground>,
+        space: &Space,
+        record: &Record,
+        generation: u32,
+    ) -> Self {
+        Page {
+            ground: Arc::clone(ground),
+            record,
+            address: space.window.address(record.key),
+            protocol: space.protocol,
+            realm: space.realm,
+            space: space.id,
+            key: record.key,
+            hints: PageHints::all_free(),
+            free: Word::new(BLOCKS as u64),
+            free_since: Word::new(0),
+            abandoned: Flag::default(),
+            freed: Flag::default(),
+            cold: Cold::new(BLOCKS),
+            blocks: (0..BLOCKS).map(|_| Block::new(generation)).collect(),
+        }
+    }
+
+    /// A block by number.
+    #[inline]
+    pub(crate) fn block(&self, index: usize) -> BlockRef<'_> {
+        BlockRef::new(&self.blocks[index], &self.cold, index)
+    }
+
+    /// The public tuple of a port.
+    pub(crate) fn tuple(&self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.address, port)
+    }
+
+    /// The record. The caller is pinned and the engine alive.
+    pub(crate) fn record(&self) -> &Record {
+        // SAFETY: records live as long as the engine; the caller vouches for it.
+        unsafe { &*self.record }
+    }
+
+    /// Says that a block is worth a visit; the caller made it so before.
+    pub(crate) fn mark(&self, hint: Hint, block: usize) {
+        self.hints.set(hint, block);
+        for member in self.record().members() {
+            if member.blocks().contains(block) {
+                member.region.hints.set(hint, member.position as usize);
+            }
+        }
+    }
+
+    /// Takes a mark back; the caller looks at the block again afterwards unless it owns it.
+    pub(crate) fn unmark(&self, hint: Hint, block: usize) {
+        if !self.hints.contains(hint, block) {
+            return;
+        }
+        self.hints.clear(hint, block);
+        for member in self.record().members() {
+            if member.blocks().contains(block) {
+                member.region.clear_if(hint, member.position as usize, || {
+                    self.hints.get(hint).and(member.blocks()).is_empty()
+                });
+            }
+        }
+    }
+
+    /// Says that something became leasable, after the marks that lead to it.
+    pub(crate) fn announce(&self, block: usize) {
+        for member in self.record().members() {
+            if member.blocks().contains(block) {
+                member.region.version.add(1);
+            }
+        }
+    }
+
+    /// Makes the marks of a block say what its state and bits say. Idempotent, for anybody
+    /// pinned. A block that somebody heats is left to its owner, who settles it when it cools.
+    ///
+    /// Whatever is leasable is announced, so that a search under way looks again: the caller may
+    /// have hidden the block while it held it.
+    pub(crate) fn settle(&self, block: usize) {
+        let here = self.block(block);
+        let clock = &self.ground.clock;
+        loop {
+            let state = here.state();
+            match state.phase() {
+                Phase::Free => {
+                    self.mark(Hint::FREE, block);
+                    self.announce(block);
+                    return;
+                }
+                Phase::Heating | Phase::Closed => return,
+                Phase::Cooling => {}
+            }
+            let rest = here.rest(clock, clock.rest());
+            let rested = rest.rested.count() as usize;
+            if rested > 0 {
+                self.mark(
+                    if 2 * rested >= PORTS {
+                        Hint::HALF
+                    } else {
+                        Hint::RIPE
+                    },
+                    block,
+                );
+                if rest.is_over() && !here.hot().deferred.get() {
+                    // For the next sweep to condemn.
+                    self.mark(
+                        Hint::resting(clock.slice().saturating_sub(clock.rest())),
+                        block,
+                    );
+                }
+                self.announce(block);
+            }
+            if let Some(slice) = rest.earliest {
+                here.hot().listed.set(true);
+                self.mark(Hint::resting(slice), block);
+                return;
+            }
+            here.hot().listed.set(false);
+            // A holder that released meanwhile saw `listed` and left the block to us.
+            if here.bits() == rest.released {
+                return;
+            }
+        }
+    }
+
+    /// What a releaser does after its port's bit is set: see that a cooling block is listed.
+    #[inline]
+    pub(crate) fn after_release(&self, block: usize, slice: Option<u64>) {
+        let here = self.block(block);
+        if here.state().phase() != Phase::Cooling {
+            return;
+        }
+        match slice {
+            Some(slice) if self.ground.clock.rest() > 0 => {
+                if !here.hot().listed.get() {
+                    self.list(block, slice);
+                }
+            }
+            _ => self.settle(block),
+        }
+    }
+
+    #[cold]
+    fn list(&self, block: usize, slice: u64) {
+        if self.block(block).hot().listed.raise() {
+            self.mark(Hint::resting(slice), block);
+        }
+    }
+
+    /// A block became free; whether all of them are.
+    pub(crate) fn count_free(&self) -> bool {
+        self.free.add(1) + 1 == BLOCKS as u64
+    }
+
+    /// A block is free no longer.
+    pub(crate) fn count_taken(&self) {
+        self.free.subtract(1);
+    }
+
+    /// Whether every block is free.
+    pub(crate) fn is_all_free(&self) -> bool {
+        self.free.get() == BLOCKS as u64
+    }
+
+    /// Closes every block; `false`, and everything as it was, when one is in use.
+    pub(crate) fn close(&self) -> bool {
+        for block in 0..BLOCKS {
+            if !self.block(block).close() {
+                for closed in 0..block {
+                    self.block(closed).unclose();
+                    self.settle(closed);
+                }
+                return false;
+            }
+        }
+        true
+    }
+
+    /// A generation that no block of the page has had.
+    pub(crate) fn next_generation(&self) -> u32 {
+        let generations = (0..BLOCKS).map(|block| self.block(block).state().generation());
+        generations.max().unwrap_or(0).wrapping_add(1)
+    }
+
+    /// Leaves the page to its leases; whether there are none and the caller is to free it.
+    pub(crate) fn abandon(&self) -> bool {
+        self.abandoned.set(true);
+        self.is_last()
+    }
+
+    /// Whether the page was abandoned and its last lease is gone: exactly one caller is told so,
+    /// and frees the page through the epoch.
+    pub(crate) fn is_last(&self) -> bool {
+        self.abandoned.get()
+            && (0..BLOCKS).all(|block| self.is_given_back(block))
+            && self.freed.raise()
+    }
+
+    fn is_given_back(&self, block: usize) -> bool {
+        self.block(block).bits() == crate::block::Mask::FULL
+    }
+
+    /// The blocks of `set` that have the hint.
+    pub(crate) fn hinted(&self, hint: Hint, set: &BlockSet) -> BlockSet {
+        self.hints.get(hint).and(set)
+    }
+}

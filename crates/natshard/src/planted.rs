@@ -1,0 +1,47 @@
+//! Planted bugs: each loom model has a twin that must fail on one of these.
+//!
+//! Outside of models the question is a constant `false`, and the sites compile to nothing.
+
+/// A bug that a model can plant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(dead_code, reason = "each is named by one model only")]
+pub enum Bug {
+    /// A reclaimer looks at the bits first and moves the state afterwards (F6).
+    ReclaimerChecksThenActs,
+    /// A raw release compares the tag first and sets the bit afterwards.
+    RawReleaseChecksThenActs,
+    /// A queue consumer takes an entry without claiming its cell.
+    QueueTakesWithoutClaiming,
+    /// Recycling does not wait for the grace period.
+    RecycleWithoutGrace,
+    /// A hint is cleared without looking at the block again.
+    ClearWithoutRecheck,
+}
+
+#[cfg(not(loom))]
+#[inline(always)]
+pub(crate) const fn on(_: Bug) -> bool {
+    false
+}
+
+#[cfg(loom)]
+mod model {
+    use super::Bug;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    static PLANTED: AtomicUsize = AtomicUsize::new(0);
+
+    /// Plants one bug for the models of this process, or none.
+    pub fn plant(bug: Option<Bug>) {
+        PLANTED.store(bug.map_or(0, |bug| bug as usize + 1), Ordering::SeqCst);
+    }
+
+    pub(crate) fn on(bug: Bug) -> bool {
+        PLANTED.load(Ordering::SeqCst) == bug as usize + 1
+    }
+}
+
+#[cfg(loom)]
+pub(crate) use model::on;
+#[cfg(loom)]
+pub use model::plant;

@@ -1,0 +1,218 @@
+//! A region: addresses and blocks that belong to the same pools.
+
+use std::sync::Arc;
+
+use crossbeam_utils::CachePadded;
+
+use crate::block::Mask;
+use crate::hints::{BLOCKS, BUCKETS, BlockSet, Hint, HintTree};
+use crate::id::PoolId;
+use crate::page::Page;
+use crate::portset::PortSet;
+use crate::queue::BlockQueue;
+use crate::segments::Segments;
+use crate::space::{Record, Space};
+use crate::sync::{Counter, Link, Word};
+
+/// The most entries a queue is made with; blocks beyond are found through the occupancy words.
+const QUEUE_LIMIT: usize = 1 << 14;
+
+/// What a region is, apart from what goes on in it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct RegionSpec {
+    /// Disjoint, ascending key ranges.
+    pub(crate) ranges: Vec<(u32, u32)>,
+    pub(crate) blocks: BlockSet,
+    /// The pools that may lease from it, each with the ports it may lease.
+    pub(crate) pools: Vec<(PoolId, Arc<PortSet>)>,
+}
+
+/// Addresses of one space and blocks of each that belong to the same set of pools.
+#[derive(Debug)]
+pub struct Region {
+    pub(crate) space: Arc<Space>,
+    pub(crate) spec: RegionSpec,
+    pub(crate) blocks: BlockSet,
+    /// How many of them were enlisted in order; raised by whoever completes the next.
+    cursor: Word,
+    /// The records enlisted, by position.
+    positions: Segments<Link<Record>>,
+    next_position: Word,
+    pub(crate) hints: HintTree,
+    pub(crate) queue: BlockQueue,
+    /// Counts every event that made something leasable.
+    pub(crate) version: CachePadded<Word>,
+    /// How many clearings of hints are under way.
+    clearing: CachePadded<Word>,
+    /// The last slice by which every hint then rested had been visited.
+    pub(crate) swept: Word,
+    pub(crate) open: Counter,
+    /// Addresses to keep open.
+    pub(crate) keep_open: u64,
+}
+
+// SAFETY: positions hold pointers to records of `space`, which the region keeps alive, and which
+// are `Sync`.
+unsafe impl Send for Region {}
+// SAFETY: as above.
+unsafe impl Sync for Region {}
+
+impl Region {
+    pub(crate) fn new(space: &Arc<Space>, spec: RegionSpec, keep_open: u64) -> Self {
+        let addresses: u64 = spec
+            .ranges
+            .iter()
+            .map(|&(low, high)| u64::from(high - low) + 1)
+            .sum();
+        let blocks = usize::try_from(addresses)
+            .unwrap_or(usize::MAX)
+            .saturating_mul(spec.blocks.len());
+        Region {
+            space: Arc::clone(space),
+            blocks: spec.blocks,
+            spec,
+            cursor: Word::new(0),
+            positions: Segments::default(),
+            next_position: Word::new(0),
+            hints: HintTree::default(),
+            queue: BlockQueue::new(blocks.min(QUEUE_LIMIT)),
+            version: CachePadded::new(Word::new(0)),
+            clearing: CachePadded::new(Word::new(0)),
+            swept: Word::new(0),
+            open: Counter::default(),
+            keep_open,
+        }
+    }
+
+    /// The ports of a block that a pool may lease here.
+    pub(crate) fn mask(&self, pool: PoolId, block: usize) -> Mask {
+        let found = self.spec.pools.iter().find(|&&(id, _)| id == pool);
+        found.map_or(Mask::EMPTY, |(_, ports)| ports.block(block))
+    }
+
+    /// The key of the next address to enlist, and its number.
+    pub(crate) fn next_address(&self) -> Option<(u64, u32)> {
+        let number = self.cursor.get();
+        let mut left = number;
+        for &(low, high) in &self.spec.ranges {
+            let len = u64::from(high - low) + 1;
+            if left < len {
+                return Some((number, low + left as u32));
+            }
+            left -= len;
+        }
+        None
+    }
+
+    /// Says that an address is enlisted; of several that helped, one moves the cursor.
+    pub(crate) fn enlisted(&self, number: u64) {
+        let _ = self.cursor.exchange(number, number + 1);
+    }
+
+    /// A position for a record to be.
+    pub(crate) fn reserve_position(&self) -> Option<u32> {
+        let position = self.next_position.add(1);
+        (position < HintTree::CAPACITY.min(Segments::<Link<Record>>::CAPACITY) as u64)
+            .then_some(position as u32)
+    }
+
+    /// Puts a record at its position and hints at what it has; the record's members say so
+    /// already, so marks made at the same time reach this region too.
+    pub(crate) fn seat(&self, record: &Record, position: u32) {
+        let position = position as usize;
+        self.positions
+            .get_or_grow(position)
+            .set(std::ptr::from_ref(record).cast_mut());
+        let Some(page) = record.page() else {
+            self.hints.set(Hint::FREE, position);
+            return;
+        };
+        for block in self.blocks.iter() {
+            for hint in [Hint::FREE, Hint::HALF, Hint::RIPE]
+                .into_iter()
+                .chain((0..BUCKETS as u64).map(Hint::resting))
+            {
+                if page.hints.contains(hint, block) {
+                    self.hints.set(hint, position);
+                }
+            }
+        }
+    }
+
+    /// The record at a position.
+    pub(crate) fn record(&self, position: usize) -> Option<&Record> {
+        // SAFETY: set by `seat` from a record of `space`, which lives as long as the region.
+        unsafe { self.positions.get(position)?.get().as_ref() }
+    }
+
+    /// Clears an address's hint if `empty` says so, and looks again afterwards.
+    pub(crate) fn clear_if(&self, hint: Hint, position: usize, empty: impl Fn() -> bool) {
+        if !empty() {
+            return;
+        }
+        self.clearing.add(1);
+        self.hints.clear(hint, position);
+        if !crate::planted::on(crate::planted::Bug::ClearWithoutRecheck) && !empty() {
+            self.hints.set(hint, position);
+        }
+        self.clearing.subtract(1);
+    }
+
+    /// Whether a summary may hide a hint at this moment.
+    pub(crate) fn is_clearing(&self) -> bool {
+        self.clearing.get() != 0
+    }
+
+    /// Offers the blocks with a hint to `visit` until it takes one; starts at the position
+    /// `from` and leaves there where it found one, so that searches spread.
+    ///
+    /// Within an address it starts at the block `spin`. `exhaustive` looks at every address rather than trust the summaries.
+    pub(crate) fn search<T>(
+        &self,
+        hint: Hint,
+        from: &mut usize,
+        exhaustive: bool,
+        spin: usize,
+        mut visit: impl FnMut(&Record, &Page, usize) -> Option<T>,
+    ) -> Option<T> {
+        let start = *from;
+        for (low, high) in [(start, usize::MAX), (0, start)] {
+            let mut position = low;
+            while position < high {
+                let next = if exhaustive {
+                    (position < self.next_position.get() as usize).then_some(position)
+                } else {
+                    self.hints.next(hint, position)
+                };
+                let Some(next) = next.filter(|&next| next < high) else {
+                    break;
+                };
+                if let Some((record, page)) = self.record(next).and_then(|r| Some((r, r.page()?))) {
+                    let hinted = page.hinted(hint, &self.blocks);
+                    for block in hinted.iter_from(spin) {
+                        if let Some(found) = visit(record, page, block) {
+                            *from = next;
+                            return Some(found);
+                        }
+                    }
+                }
+                position = next + 1;
+            }
+        }
+        None
+    }
+
+    /// A record that is enlisted, hinted at as free, and not open.
+    pub(crate) fn closed_address(&self) -> Option<&Record> {
+        let mut position = 0;
+        loop {
+            let next = self.hints.next(Hint::FREE, position)?;
+            match self.record(next) {
+                Some(record) if record.page().is_none() => return Some(record),
+                _ => position = next + 1,
+            }
+        }
+    }
+}
+
+const _: () = assert!(BLOCKS <= 256, "block numbers fit a byte");

@@ -1,0 +1,285 @@
+//! The only module that names an atomic type, and the only one that knows of loom.
+//!
+//! Call sites choose no memory ordering; the wrapper they use does, once:
+//!
+//! * [`Word`], [`Flag`] and [`Link`] carry the protocol. Nearly every step of it is "write mine,
+//!   then read yours" (release a port, then look at the phase; clear a hint, then look at the
+//!   block again), which needs a total order, so all of their operations are sequentially
+//!   consistent. On x86-64 that costs nothing for loads and read-modify-writes; a plain store
+//!   becomes an exchange, and none stands on the hot path.
+//! * [`Bytes`] and [`Small`] are relaxed: each value is written before, and read after, an
+//!   operation on the `Word` that hands it over, and that operation orders it.
+//! * [`Counter`] is relaxed: it is a statistic, or has one writer that alone relies on it.
+//!
+//! loom treats a sequentially consistent access as acquire-release, which would let it find
+//! behaviours that the language forbids; under `cfg(loom)` each `Word` operation is therefore
+//! followed or preceded by a sequentially consistent fence, which loom does model.
+
+#[cfg(loom)]
+use loom::sync::atomic as imp;
+#[cfg(not(loom))]
+use std::sync::atomic as imp;
+use std::sync::atomic::Ordering;
+
+#[cfg(loom)]
+fn total_order() {
+    imp::fence(Ordering::SeqCst);
+}
+#[cfg(not(loom))]
+#[inline(always)]
+fn total_order() {}
+
+/// A 64-bit protocol word; sequentially consistent.
+#[derive(Debug)]
+#[repr(transparent)]
+pub struct Word(imp::AtomicU64);
+
+impl Word {
+    pub(crate) fn new(value: u64) -> Self {
+        Word(imp::AtomicU64::new(value))
+    }
+
+    #[inline]
+    pub(crate) fn get(&self) -> u64 {
+        total_order();
+        let value = self.0.load(Ordering::SeqCst);
+        total_order();
+        value
+    }
+
+    #[inline]
+    pub(crate) fn set(&self, value: u64) {
+        total_order();
+        self.0.store(value, Ordering::SeqCst);
+        total_order();
+    }
+
+    /// Sets bits and says what the word was before. With the result unused this is one locked
+    /// `or`, without a compare-exchange loop.
+    #[inline]
+    pub(crate) fn set_bits(&self, mask: u64) -> u64 {
+        total_order();
+        let before = self.0.fetch_or(mask, Ordering::SeqCst);
+        total_order();
+        before
+    }
+
+    #[inline]
+    pub(crate) fn clear_bits(&self, mask: u64) -> u64 {
+        total_order();
+        let before = self.0.fetch_and(!mask, Ordering::SeqCst);
+        total_order();
+        before
+    }
+
+    #[inline]
+    pub(crate) fn add(&self, value: u64) -> u64 {
+        total_order();
+        let before = self.0.fetch_add(value, Ordering::SeqCst);
+        total_order();
+        before
+    }
+
+    #[inline]
+    pub(crate) fn subtract(&self, value: u64) -> u64 {
+        total_order();
+        let before = self.0.fetch_sub(value, Ordering::SeqCst);
+        total_order();
+        before
+    }
+
+    /// Raises the word to `value` if it is smaller; says what it was before.
+    #[inline]
+    pub(crate) fn raise(&self, value: u64) -> u64 {
+        total_order();
+        let before = self.0.fetch_max(value, Ordering::SeqCst);
+        total_order();
+        before
+    }
+
+    /// Compare-and-swap; `Err` carries what was found.
+    #[inline]
+    pub(crate) fn exchange(&self, old: u64, new: u64) -> Result<(), u64> {
+        total_order();
+        let done = self
+            .0
+            .compare_exchange(old, new, Ordering::SeqCst, Ordering::SeqCst);
+        total_order();
+        done.map(drop)
+    }
+}
+
+impl Default for Word {
+    fn default() -> Self {
+        Word::new(0)
+    }
+}
+
+/// A protocol flag; sequentially consistent.
+#[derive(Debug)]
+pub struct Flag(imp::AtomicBool);
+
+impl Flag {
+    pub(crate) fn new(value: bool) -> Self {
+        Flag(imp::AtomicBool::new(value))
+    }
+
+    #[inline]
+    pub(crate) fn get(&self) -> bool {
+        total_order();
+        let value = self.0.load(Ordering::SeqCst);
+        total_order();
+        value
+    }
+
+    #[inline]
+    pub(crate) fn set(&self, value: bool) {
+        total_order();
+        self.0.store(value, Ordering::SeqCst);
+        total_order();
+    }
+
+    /// Raises the flag; whether it was down, that is, whether the caller was the one to raise it.
+    #[inline]
+    pub(crate) fn raise(&self) -> bool {
+        total_order();
+        let before = self.0.swap(true, Ordering::SeqCst);
+        total_order();
+        !before
+    }
+}
+
+impl Default for Flag {
+    fn default() -> Self {
+        Flag::new(false)
+    }
+}
+
+/// A shared pointer word; sequentially consistent. Null is `None`.
+#[derive(Debug)]
+pub struct Link<T>(imp::AtomicPtr<T>);
+
+impl<T> Link<T> {
+    #[inline]
+    pub(crate) fn get(&self) -> *mut T {
+        total_order();
+        let value = self.0.load(Ordering::SeqCst);
+        total_order();
+        value
+    }
+
+    #[inline]
+    pub(crate) fn set(&self, value: *mut T) {
+        total_order();
+        self.0.store(value, Ordering::SeqCst);
+        total_order();
+    }
+
+    /// Compare-and-swap; `Err` carries what was found.
+    #[inline]
+    pub(crate) fn exchange(&self, old: *mut T, new: *mut T) -> Result<(), *mut T> {
+        total_order();
+        let done = self
+            .0
+            .compare_exchange(old, new, Ordering::SeqCst, Ordering::SeqCst);
+        total_order();
+        done.map(drop)
+    }
+}
+
+impl<T> Default for Link<T> {
+    fn default() -> Self {
+        Link(imp::AtomicPtr::new(std::ptr::null_mut()))
+    }
+}
+
+/// One relaxed byte, ordered by the `Word` operation that hands it over.
+#[derive(Debug, Default)]
+pub struct Small(imp::AtomicU8);
+
+impl Small {
+    #[inline]
+    pub(crate) fn get(&self) -> u8 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn set(&self, value: u8) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+}
+
+/// A relaxed number with one writer at a time, or one whose exactness nobody relies on.
+#[derive(Debug, Default)]
+pub struct Counter(imp::AtomicU64);
+
+impl Counter {
+    #[inline]
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Stores; only the one writer may.
+    #[inline]
+    pub(crate) fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// Adds without a locked instruction; only the one writer may.
+    #[inline]
+    pub(crate) fn bump(&self, by: u64) {
+        self.set(self.get().wrapping_add(by));
+    }
+
+    /// Adds from any thread.
+    #[inline]
+    pub(crate) fn add(&self, by: u64) {
+        self.0.fetch_add(by, Ordering::Relaxed);
+    }
+
+    /// Subtracts from any thread.
+    #[inline]
+    pub(crate) fn subtract(&self, by: u64) {
+        self.0.fetch_sub(by, Ordering::Relaxed);
+    }
+}
+
+/// A zeroed array of bytes; relaxed, ordered by the `Word` operation that hands them over.
+#[derive(Debug)]
+pub struct Bytes(Box<[imp::AtomicU8]>);
+
+impl Bytes {
+    /// So many zero bytes. Memory comes from the allocator zeroed, so that pages of it which are
+    /// never written cost address space only.
+    #[cfg(not(loom))]
+    pub(crate) fn zeroed(len: usize) -> Self {
+        let bytes: Box<[u8]> = vec![0u8; len].into_boxed_slice();
+        // SAFETY: `AtomicU8` has the size, alignment and validity of `u8`, and the box is unique.
+        Bytes(unsafe { Box::from_raw(Box::into_raw(bytes) as *mut [imp::AtomicU8]) })
+    }
+
+    /// So many zero bytes.
+    #[cfg(loom)]
+    pub(crate) fn zeroed(len: usize) -> Self {
+        Bytes((0..len).map(|_| imp::AtomicU8::new(0)).collect())
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, index: usize) -> u8 {
+        self.0[index].load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn set(&self, index: usize, value: u8) {
+        self.0[index].store(value, Ordering::Relaxed);
+    }
+
+    /// Compare-and-swap of one byte: who wins it may go on. The winner's next step is a `Word`
+    /// operation, which orders whatever it hands over; the byte itself needs only atomicity.
+    #[inline]
+    pub(crate) fn exchange(&self, index: usize, old: u8, new: u8) -> bool {
+        self.0[index]
+            .compare_exchange(old, new, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+}
