@@ -98,6 +98,9 @@ reasons! {
         PoolExhausted = "pool_exhausted",
         /// The allocator refused for another reason than exhaustion.
         AllocationRefused = "allocation_refused",
+        /// Another session already has packets that read the same, so answers could not be told
+        /// apart.
+        TupleInUse = "tuple_in_use",
         /// The session table is full; no live session is overwritten.
         SessionTableFull = "session_table_full",
         /// An ICMP error that quotes no packet of a session (RFC 5508 REQ-4 a, REQ-5 a).
@@ -145,6 +148,8 @@ reasons! {
         Closed = "closed",
         /// The configuration no longer translates the flow, or not this way.
         Reconfigured = "reconfigured",
+        /// Its first packet could not be sent on.
+        Unused = "unused",
         /// The function was shut down.
         Shutdown = "shutdown",
     }

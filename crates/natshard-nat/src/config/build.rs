@@ -134,6 +134,7 @@ impl Build {
             peering: peering.clone(),
             sources: std::array::from_fn(|_| JointPrefixMap::new()),
             destinations: JointPrefixMap::new(),
+            outers: JointPrefixMap::new(),
         };
         self.sources(pools, peering, &mut table);
         self.destinations(peering, &mut table);
@@ -277,6 +278,7 @@ impl Build {
                     inner: rule.inner,
                 });
             }
+            table.outers.insert(rule.inner.trunc(), rule.outer);
             if table
                 .destinations
                 .insert(rule.outer.trunc(), rule.inner)

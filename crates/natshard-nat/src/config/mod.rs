@@ -130,6 +130,8 @@ pub(crate) struct PeeringTable {
     peering: Peering,
     sources: [JointPrefixMap<IpNet, SourcePools>; Protocol::ALL.len()],
     destinations: JointPrefixMap<IpNet, IpNet>,
+    /// The same rules, from their inner prefix.
+    outers: JointPrefixMap<IpNet, IpNet>,
 }
 
 /// An immutable configuration of the NAT function.
@@ -217,6 +219,15 @@ impl NatConfig {
                 .destinations
                 .get_lpm(&tuple.destination.into())
                 .map(|(outer, inner)| rebase(tuple.destination, outer, *inner)),
+        }
+    }
+
+    /// The address by which the inside of a peering knows an address of its outside.
+    pub(crate) fn outer_of(&self, peering: PeeringIndex, address: IpAddr) -> IpAddr {
+        let outers = &self.peerings[peering.as_index()].outers;
+        match outers.get_lpm(&address.into()) {
+            Some((inner, outer)) => rebase(address, inner, *outer),
+            None => address,
         }
     }
 

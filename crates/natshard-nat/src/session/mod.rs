@@ -1,6 +1,8 @@
 //! Sessions: a separate object that is passed into the function, so that one table can serve NAT
 //! and a firewall, say.
 
+mod entry;
+mod slab;
 mod table;
 mod tcp;
 mod timer;
@@ -82,12 +84,12 @@ pub trait NatSession {
 pub struct NewSession<L> {
     /// The mapping it uses.
     pub mapping: NewMapping<L>,
+    /// The peering of both, in the generation below.
+    pub peering: PeeringIndex,
     /// The remote endpoint as the inside addresses it.
     pub remote: SocketAddr,
     /// The remote endpoint as it is addressed outside.
     pub remote_outside: SocketAddr,
-    /// What its first segment has shown.
-    pub tcp: TcpState,
     /// When it ends unless it is refreshed.
     pub deadline: Tick,
     /// The configuration generation it was made under.
@@ -104,12 +106,10 @@ pub enum NewMapping<L> {
     /// A new one, which lives as long as it has a session.
     New {
         /// The lease of its public tuple: it belongs to the mapping, not to a session, and not to
-        /// one half of it.
-        lease: L,
+        /// one half of it. `None` where sources are not translated.
+        lease: Option<L>,
         /// Its endpoints.
         info: MappingInfo,
-        /// The peering it is made by.
-        peering: PeeringIndex,
         /// Whether further sessions of the inside endpoint share it.
         endpoint_independent: bool,
     },
@@ -120,8 +120,20 @@ pub enum NewMapping<L> {
 pub struct Removed<L> {
     /// The session that was.
     pub session: SessionInfo,
-    /// The mapping and its lease, if that was its last session.
-    pub mapping: Option<(MappingInfo, L)>,
+    /// Its mapping, if that was the last session of it.
+    pub mapping: Option<RemovedMapping<L>>,
+}
+
+/// What is left of a mapping whose last session was removed.
+#[derive(Debug)]
+pub struct RemovedMapping<L> {
+    /// The mapping that was.
+    pub info: MappingInfo,
+    /// Its lease.
+    pub lease: Option<L>,
+    /// What the lease is to be given back for: [`Reason::Closed`] if all its sessions closed,
+    /// [`Reason::Unused`] if none carried a packet.
+    pub reason: Reason,
 }
 
 /// Keeps mappings and sessions of one function instance, and finds them.
@@ -129,11 +141,8 @@ pub struct Removed<L> {
 /// Both halves of a session are one entry: they begin and end together. A mapping ends with its
 /// last session and hands its lease to whoever removed that.
 pub trait NatSessionManager<L> {
-    /// How a session is shown.
-    type Session<'a>: NatSession
-    where
-        Self: 'a,
-        L: 'a;
+    /// How a session is shown: as it was when it was asked for.
+    type Session: NatSession;
 
     /// Sessions at this moment.
     fn len(&self) -> usize;
@@ -156,7 +165,7 @@ pub trait NatSessionManager<L> {
     ///
     /// # Panics
     /// If it has ended.
-    fn session(&self, id: SessionId) -> Self::Session<'_>;
+    fn session(&self, id: SessionId) -> Self::Session;
 
     /// The endpoint-independent mapping of an inside endpoint towards a VPC.
     fn mapping_of_inside(
@@ -175,11 +184,11 @@ pub trait NatSessionManager<L> {
         public: SocketAddr,
     ) -> Option<MappingId>;
 
-    /// The endpoints of a mapping and its peering.
+    /// The endpoints of a mapping.
     ///
     /// # Panics
     /// If it has ended.
-    fn mapping(&self, id: MappingId) -> (MappingInfo, PeeringIndex);
+    fn mapping(&self, id: MappingId) -> MappingInfo;
 
     /// Whether a remote endpoint without a session may send to a mapping.
     fn admits(&self, mapping: MappingId, remote: SocketAddr, filtering: Filtering) -> bool;
@@ -197,15 +206,17 @@ pub trait NatSessionManager<L> {
     /// Notes what a packet has shown, and the deadline it moved.
     fn refresh(&mut self, id: SessionId, tcp: TcpState, deadline: Tick);
 
-    /// Notes that a session was checked against a configuration, where its mapping is by
-    /// `peering`.
+    /// Notes that a session was checked against a configuration, in which its peering is that.
     fn checked(&mut self, id: SessionId, generation: u32, peering: PeeringIndex);
 
     /// Keeps new sessions from joining a mapping; those it has go on.
     fn withdraw(&mut self, mapping: MappingId);
 
-    /// Removes a session.
-    fn remove(&mut self, id: SessionId) -> Removed<L>;
+    /// Removes a session, which ended for that reason.
+    ///
+    /// # Panics
+    /// If it has ended before.
+    fn remove(&mut self, id: SessionId, reason: EndReason) -> Removed<L>;
 
     /// The next session whose deadline is not after `now`. Costs one of `budget` for every entry
     /// looked at; `None` when there is none or the budget is spent.
@@ -213,16 +224,4 @@ pub trait NatSessionManager<L> {
 
     /// The next session that was not checked against `generation`; as [`expired`](Self::expired).
     fn unchecked(&mut self, generation: u32, budget: &mut usize) -> Option<SessionId>;
-
-    /// Any session, for emptying the manager.
-    fn any(&self) -> Option<SessionId>;
-}
-
-/// The reason a mapping's lease is given back for, when its last session ended for `reason`.
-#[must_use]
-pub const fn release_reason(reason: EndReason) -> Reason {
-    match reason {
-        EndReason::Closed => Reason::Closed,
-        EndReason::Expired | EndReason::Reconfigured | EndReason::Shutdown => Reason::Ended,
-    }
 }
