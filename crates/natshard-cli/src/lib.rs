@@ -1,0 +1,79 @@
+//! The `natshard` program: `replay` runs captures through the sharded NAT and verifies what it
+//! did, `check` explains what is wrong with a configuration.
+//!
+//! This library exists for the binary and its tests; embed the crates `natshard` and
+//! `natshard-nat` instead.
+
+mod capture;
+mod check;
+mod cli;
+mod config;
+mod exit;
+mod replay;
+mod report;
+mod terminal;
+mod verify;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{CommandFactory as _, Parser as _};
+
+use cli::{Cli, Command};
+pub use exit::Exit;
+use terminal::Terminal;
+
+/// Runs the program with the arguments of the process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // `--help` and `--version` are among these; a reader that went away is not a failure.
+            let _ = error.print();
+            return ExitCode::from(error.exit_code() as u8);
+        }
+    };
+    let terminal = Terminal::new(cli.color);
+    let exit = run(cli, terminal).unwrap_or_else(|error| {
+        terminal.say("error", &format!("{error:#}"));
+        Exit::of(&error)
+    });
+    exit.into()
+}
+
+fn run(cli: Cli, terminal: Terminal) -> Result<Exit> {
+    match cli.command {
+        Command::Replay(args) => replay::run(&args, terminal),
+        Command::Check(args) => check::run(&args, terminal),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "natshard", &mut script);
+            terminal::print(&script)?;
+            Ok(Exit::Ok)
+        }
+        Command::Man { command } => {
+            terminal::print(&manual(command.as_deref())?)?;
+            Ok(Exit::Ok)
+        }
+    }
+}
+
+/// The manual page of the program, or of one of its commands.
+fn manual(command: Option<&str>) -> Result<Vec<u8>> {
+    let mut page = Cli::command();
+    // Gives the commands the names under which they are called, and the global options.
+    page.build();
+    if let Some(name) = command {
+        let names: Vec<_> = page.get_subcommands().map(clap::Command::get_name).collect();
+        let known = names.join(", ");
+        page = page
+            .find_subcommand(name)
+            .cloned()
+            .with_context(|| format!("no command `{name}`; there are {known}"))?;
+        let full = format!("natshard-{name}");
+        page = page.name(full.clone()).display_name(full);
+    }
+    let mut text = Vec::new();
+    clap_mangen::Man::new(page).render(&mut text)?;
+    Ok(text)
+}

@@ -1,0 +1,413 @@
+//! The replay itself: one reader, many workers, one clock.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use natshard::{AllocError, Engine};
+use natshard_nat::{EndReason, NatDefaultAllocator, NatStats};
+
+use super::batch::Batch;
+use super::context::Context;
+use super::ledger::Ledger;
+use super::packets::Packets;
+use super::plan::Plan;
+use super::progress::Progress as Bar;
+use super::reader::WindowReader;
+use super::sampler::Sampler;
+use super::summary::{Lives, Summary};
+use super::survey::Survey;
+use super::worker::{Progress, Worker};
+use crate::capture::{Source, Writer};
+use crate::cli::ReplayArgs;
+use crate::exit::Coded;
+use crate::report::data::PoolUsed;
+use crate::terminal::Terminal;
+use crate::verify::census;
+use crate::verify::tenure::Tenures;
+
+/// Leases that the report can draw.
+const LEASES: usize = 20_000;
+
+/// What all windows together came to.
+struct Traffic<'c> {
+    stats: Vec<NatStats>,
+    ledgers: Vec<Ledger<'c>>,
+    sessions_peak: u64,
+    tuples_peak: u64,
+    /// Faults that the last census showed, before and after everything was given back.
+    census_faults: Vec<String>,
+    leased: BTreeMap<String, u64>,
+}
+
+/// Replays the captures.
+///
+/// # Errors
+/// When a capture cannot be read or an output not be written, or the plan is not one.
+pub(super) fn replay(
+    plan: Plan,
+    sources: &[Source],
+    survey: &Survey,
+    args: &ReplayArgs,
+    terminal: Terminal,
+) -> Result<Summary> {
+    let shards = plan.shards;
+    let engine = Engine::new(plan.engine.clone())
+        .map_err(|error| Coded::configuration(error.to_string()))?;
+    let mut writer = args.out.as_deref().map(Writer::create).transpose()?;
+    let wants_report = args.report.is_some();
+    let leases = if wants_report {
+        LEASES.div_ceil(shards)
+    } else {
+        0
+    };
+    let context = Context::new(plan, engine, shards, writer.is_some(), leases);
+    let mut reader = WindowReader::new(sources, &context.plan, args.amplify);
+    let mut sampler = Sampler::new(wants_report, survey.duration);
+    let started = Instant::now();
+    let traffic = run_windows(
+        &context,
+        &mut reader,
+        &mut sampler,
+        writer.as_mut(),
+        Bar::new(terminal.progress, survey.packets),
+    )?;
+    let simulated = Duration::from_nanos(reader.clock());
+    let (counts, complaints) = reader.finish();
+    if let Some(writer) = writer {
+        writer.finish()?;
+    }
+    let elapsed = started.elapsed();
+
+    let mut summary = Summary {
+        captures: sources.iter().map(ToString::to_string).collect(),
+        cut_short: complaints.len() as u64,
+        counts,
+        sessions: Lives::default(),
+        leases: Lives::default(),
+        refused: BTreeMap::new(),
+        served_early: 0,
+        findings: Default::default(),
+        faults: Vec::new(),
+        warnings: complaints
+            .iter()
+            .map(|(capture, why)| format!("{capture}: {why}"))
+            .collect(),
+        elapsed,
+        simulated,
+        pools: pools(&context, &traffic.leased),
+        default_pools: context.plan.is_default,
+        shards,
+        amplify: args.amplify,
+        seed: context.plan.seed,
+        samples: std::mem::take(&mut sampler.samples),
+        lease_samples: Vec::new(),
+        leases_total: 0,
+    };
+    fold(&mut summary, &context, traffic, sampler.faults);
+    Ok(summary)
+}
+
+/// Puts together what the workers have, and passes judgement.
+fn fold(
+    summary: &mut Summary,
+    context: &Context,
+    traffic: Traffic<'_>,
+    mut census_faults: Vec<String>,
+) {
+    let engine = context.engine.stats();
+    summary.served_early = engine.shards.iter().map(|it| it.served_early).sum();
+    for stats in &traffic.stats {
+        summary.sessions.begun += stats.sessions_created;
+        summary.sessions.ended +=
+            stats.sessions_ended(EndReason::Expired) + stats.sessions_ended(EndReason::Closed);
+        summary.leases.begun += stats.leases_allocated;
+        summary.leases.ended += stats.leases_released;
+    }
+    let peak = |of: fn(&NatStats) -> u64| traffic.stats.iter().map(of).max().unwrap_or(0);
+    summary.sessions.peak = traffic.sessions_peak.max(peak(|it| it.sessions_peak));
+    summary.leases.peak = traffic.tuples_peak.max(peak(|it| it.leases_peak));
+
+    let mut tenures: Vec<Tenures> = Vec::new();
+    for ledger in traffic.ledgers {
+        summary.counts += ledger.counts;
+        summary.findings.round_trips += ledger.findings.round_trips;
+        summary.findings.round_trip_mismatches += ledger.findings.round_trip_mismatches;
+        summary.findings.bad_checksums += ledger.findings.bad_checksums;
+        for reason in AllocError::ALL {
+            let refused = ledger.refused[reason as usize];
+            if refused > 0 {
+                *summary.refused.entry(reason.name()).or_default() += refused;
+            }
+        }
+        tenures.push(ledger.tenures);
+        let (total, kept) = ledger.leases.into_parts();
+        summary.leases_total += total;
+        summary.lease_samples.extend(kept);
+    }
+    summary.lease_samples.sort_by_key(|it| it.at);
+
+    let hold_down = u64::try_from(context.plan.hold_down.as_millis()).unwrap_or(u64::MAX);
+    let judgement = Tenures::judge(tenures, hold_down);
+    summary.findings.duplicate_tuples = judgement.duplicates;
+    // A limit on resting ports is the one lawful reason to cut a rest short.
+    let lawful = match context.plan.hold_down_max {
+        Some(_) => summary.served_early,
+        None => 0,
+    };
+    summary.findings.hold_down_violations = judgement.unrested.saturating_sub(lawful);
+    census_faults.extend(traffic.census_faults);
+    summary.findings.census_errors = census_faults.len() as u64;
+    census_faults.truncate(10);
+    summary.faults.extend(census_faults);
+    for (name, count) in summary.findings.faults() {
+        if count > 0 {
+            summary.faults.push(format!("{name}: {count}"));
+        }
+    }
+    if !summary.counts.balance() {
+        summary.faults.push(format!(
+            "{} packets were read, and not so many are accounted for",
+            summary.counts.read
+        ));
+    }
+    let full: u64 = AllocError::ALL
+        .into_iter()
+        .filter(|it| it.is_exhaustion())
+        .filter_map(|it| summary.refused.get(it.name()))
+        .sum();
+    if full > 0 {
+        let what_to_do = match context.plan.is_default {
+            true => "give larger pools with --config",
+            false => "enlarge the pools of the configuration",
+        };
+        summary.warnings.push(format!(
+            "{full} times there was no port left to lease: {what_to_do}"
+        ));
+    }
+}
+
+/// Reads all windows and has the workers do them.
+fn run_windows<'c>(
+    context: &'c Context,
+    reader: &mut WindowReader<'_>,
+    sampler: &mut Sampler,
+    mut writer: Option<&mut Writer>,
+    mut bar: Bar,
+) -> Result<Traffic<'c>> {
+    thread::scope(|scope| {
+        let mut team = Team::start(scope, context)?;
+        sampler.take(&context.engine, 0);
+        while let Some(batch) = reader.next()? {
+            let clock = batch.now.as_millis() * 1_000_000;
+            let batch = Arc::new(batch);
+            if sampler.is_due(clock) {
+                team.rest(writer.as_deref_mut())?;
+                sampler.take(&context.engine, clock);
+            }
+            team.work(&batch, writer.as_deref_mut())?;
+            bar.at(reader.frames(), team.packets);
+        }
+        team.rest(writer)?;
+        bar.finish();
+
+        // Between the last packet and the end of the sessions: the books as traffic left them.
+        let census = context.engine.census();
+        let alive = team.latest.iter().map(|it| it.1).sum();
+        let mut census_faults = census::faults_at_end(&census, alive);
+        sampler.keep(&census, reader.clock());
+        let leased = census
+            .pools
+            .iter()
+            .map(|(name, books)| (name.clone(), books.leased))
+            .collect();
+        let (sessions_peak, tuples_peak) = (team.sessions_peak, team.tuples_peak);
+        let (stats, ledgers) = team.dismiss();
+        let census = context.engine.census();
+        census_faults.extend(
+            census::faults_at_end(&census, 0)
+                .into_iter()
+                .map(|it| format!("after all sessions were ended: {it}")),
+        );
+        Ok(Traffic {
+            stats,
+            ledgers,
+            sessions_peak,
+            tuples_peak,
+            census_faults,
+            leased,
+        })
+    })
+}
+
+/// The workers, each on its thread.
+struct Team<'scope, 'c> {
+    windows: Vec<Sender<Arc<Batch>>>,
+    done: Receiver<(usize, Progress)>,
+    threads: Vec<thread::ScopedJoinHandle<'scope, (NatStats, Ledger<'c>)>>,
+    /// Whether the workers take turns.
+    in_turns: bool,
+    /// Windows handed out and not done yet, summed over workers.
+    at_work: usize,
+    /// Sessions and tuples of each worker at the end of its last window.
+    latest: Vec<(u64, u64)>,
+    sessions_peak: u64,
+    tuples_peak: u64,
+    /// Packets handed out.
+    packets: u64,
+    /// Translated packets of the window at work.
+    kept: Vec<Packets>,
+}
+
+impl<'scope, 'c: 'scope> Team<'scope, 'c> {
+    fn start(scope: &'scope thread::Scope<'scope, '_>, context: &'c Context) -> Result<Self> {
+        let shards = context.shards;
+        // A lone worker may lag a few windows behind the reader; several go in step.
+        let (say_done, done) = bounded(shards.max(4));
+        let (mut windows, mut threads) = (Vec::new(), Vec::new());
+        for shard in 0..shards {
+            let allocator = NatDefaultAllocator::new(&context.engine, shard)?;
+            let (hand_out, window) = bounded::<Arc<Batch>>(2);
+            let say_done = say_done.clone();
+            let thread = thread::Builder::new().name(format!("shard-{shard}"));
+            let thread = thread.spawn_scoped(scope, move || {
+                let mut worker = Worker::new(context, shard, allocator);
+                for batch in window {
+                    if say_done.send((shard, worker.process(&batch))).is_err() {
+                        break;
+                    }
+                }
+                (worker.stats(), worker.finish())
+            })?;
+            windows.push(hand_out);
+            threads.push(thread);
+        }
+        Ok(Team {
+            windows,
+            done,
+            threads,
+            in_turns: context.plan.seed.is_some() && shards > 1,
+            at_work: 0,
+            latest: vec![(0, 0); shards],
+            sessions_peak: 0,
+            tuples_peak: 0,
+            packets: 0,
+            kept: Vec::new(),
+        })
+    }
+
+    /// Hands a window to everybody, once the one before is done.
+    fn work(&mut self, batch: &Arc<Batch>, mut writer: Option<&mut Writer>) -> Result<()> {
+        let lag = if self.windows.len() == 1 { 2 } else { 0 };
+        while self.at_work > lag {
+            self.wait(writer.as_deref_mut())?;
+        }
+        self.packets += batch
+            .items
+            .iter()
+            .map(|it| u64::from(it.copies.count))
+            .sum::<u64>();
+        for shard in 0..self.windows.len() {
+            // A worker that is gone has panicked; joining it says so.
+            if self.windows[shard].send(Arc::clone(batch)).is_err() {
+                self.give_up();
+            }
+            self.at_work += 1;
+            if self.in_turns {
+                while self.at_work > 0 {
+                    self.wait(None)?;
+                }
+            }
+        }
+        if self.in_turns {
+            self.write(writer)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until nobody works.
+    fn rest(&mut self, mut writer: Option<&mut Writer>) -> Result<()> {
+        while self.at_work > 0 {
+            self.wait(writer.as_deref_mut())?;
+        }
+        Ok(())
+    }
+
+    /// Waits for one worker to be done with a window.
+    fn wait(&mut self, writer: Option<&mut Writer>) -> Result<()> {
+        let Ok((shard, progress)) = self.done.recv() else {
+            self.give_up();
+        };
+        self.at_work -= 1;
+        self.latest[shard] = (progress.sessions, progress.tuples);
+        self.kept.push(progress.packets);
+        let is_complete = self.windows.len() == 1 || self.at_work == 0;
+        if is_complete {
+            let (sessions, tuples) = self
+                .latest
+                .iter()
+                .fold((0, 0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
+            self.sessions_peak = self.sessions_peak.max(sessions);
+            self.tuples_peak = self.tuples_peak.max(tuples);
+            if !self.in_turns {
+                self.write(writer)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what was kept of a window.
+    fn write(&mut self, writer: Option<&mut Writer>) -> Result<()> {
+        if let Some(writer) = writer {
+            Packets::write(&self.kept, writer)?;
+        }
+        self.kept.clear();
+        Ok(())
+    }
+
+    /// Ends the traffic and hears what everybody has to say.
+    fn dismiss(self) -> (Vec<NatStats>, Vec<Ledger<'c>>) {
+        drop(self.windows);
+        self.threads.into_iter().map(join).unzip()
+    }
+
+    /// Passes on the panic of a worker.
+    fn give_up(&mut self) -> ! {
+        self.windows.clear();
+        for thread in self.threads.drain(..) {
+            join(thread);
+        }
+        unreachable!("a worker ends early only by a panic")
+    }
+}
+
+fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    thread
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// The pools as they were used.
+fn pools(context: &Context, leased: &BTreeMap<String, u64>) -> Vec<PoolUsed> {
+    let census = context.engine.census();
+    let pools = context.plan.nat.pools().iter().map(|pool| {
+        let range = |protocol| {
+            let range = pool.range(protocol);
+            format!("{}-{}", range.start(), range.end())
+        };
+        let books = census.pools.get(pool.name()).copied().unwrap_or_default();
+        PoolUsed {
+            name: pool.name().into(),
+            realm: pool.realm_name().into(),
+            prefixes: pool.prefixes().iter().map(ToString::to_string).collect(),
+            ports: range(natshard::Protocol::Tcp),
+            identifiers: range(natshard::Protocol::Icmp),
+            capacity: books.capacity - books.excluded,
+            peak_leased: leased.get(pool.name()).copied(),
+        }
+    });
+    pools.collect()
+}

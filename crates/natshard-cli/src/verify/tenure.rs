@@ -1,0 +1,174 @@
+//! Who bore which public tuple, and when.
+//!
+//! A *tenure* begins with the first translated frame that shows an inside endpoint under a public
+//! tuple, and lasts until the last such frame, or until the NAT says that the mapping ended. Two
+//! tenures of one tuple that touch are a double lease (I1); two that are closer than the
+//! hold-down are a port that did not rest (I3). Each shard notes the tenures of the frames it
+//! sees; judgement is passed on all of them together, for a tuple can go from one shard to
+//! another.
+
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
+
+use super::wire::WireEnd;
+
+/// A public tuple in its realm.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct Public {
+    /// The realm, by a number of the caller's.
+    pub(crate) realm: u32,
+    /// The tuple.
+    pub(crate) end: WireEnd,
+}
+
+/// An inside endpoint in its VPC.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct Inside {
+    /// The VPC.
+    pub(crate) vpc: u32,
+    /// Address and port.
+    pub(crate) end: WireEnd,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    first: u64,
+    last: u64,
+}
+
+/// A tenure that is over, or still goes on.
+#[derive(Clone, Copy, Debug)]
+struct Tenure {
+    public: Public,
+    inside: Inside,
+    first: u64,
+    /// Tick of the last frame.
+    last: u64,
+    /// Tick at which the mapping ended; `u64::MAX` where it goes on.
+    end: u64,
+    /// Whether its port may be used again at once.
+    needs_no_rest: bool,
+}
+
+/// The tenures that one shard's frames show.
+#[derive(Default)]
+pub(crate) struct Tenures {
+    open: HashMap<(Public, Inside), Span>,
+    over: Vec<Tenure>,
+}
+
+/// What is wrong with a set of tenures.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Judgement {
+    /// Tuples that bore two inside endpoints at one time: one for each later tenure.
+    pub(crate) duplicates: u64,
+    /// Tenures that began before the hold-down of the one before had passed.
+    pub(crate) unrested: u64,
+}
+
+impl Tenures {
+    /// A frame of `inside` was seen under `public`.
+    pub(crate) fn seen(&mut self, public: Public, inside: Inside, now: u64) {
+        match self.open.entry((public, inside)) {
+            Entry::Occupied(mut span) => span.get_mut().last = now,
+            Entry::Vacant(vacant) => {
+                vacant.insert(Span {
+                    first: now,
+                    last: now,
+                });
+            }
+        }
+    }
+
+    /// The mapping of `inside` to `public` ended.
+    pub(crate) fn ended(&mut self, public: Public, inside: Inside, now: u64, needs_no_rest: bool) {
+        if let Some(Span { first, last }) = self.open.remove(&(public, inside)) {
+            self.over.push(Tenure {
+                public,
+                inside,
+                first,
+                last,
+                end: now.max(last),
+                needs_no_rest,
+            });
+        }
+    }
+
+    /// Whether `inside` still bears `public`.
+    pub(crate) fn is_open(&self, public: Public, inside: Inside) -> bool {
+        self.open.contains_key(&(public, inside))
+    }
+
+    /// How many tuples are alive.
+    pub(crate) fn alive(&self) -> u64 {
+        self.open.len() as u64
+    }
+
+    /// What is wrong with the tenures of all shards together.
+    pub(crate) fn judge(all: Vec<Tenures>, hold_down: u64) -> Judgement {
+        let mut tenures: Vec<Tenure> = Vec::new();
+        for shard in all {
+            tenures.extend(shard.over);
+            tenures.extend(
+                shard
+                    .open
+                    .into_iter()
+                    .map(|((public, inside), span)| Tenure {
+                        public,
+                        inside,
+                        first: span.first,
+                        last: span.last,
+                        end: u64::MAX,
+                        needs_no_rest: false,
+                    }),
+            );
+        }
+        tenures.sort_unstable_by_key(|it| (it.public, it.first, it.last, it.inside));
+        let mut judgement = Judgement::default();
+        for same in tenures.chunk_by(|a, b| a.public == b.public) {
+            judge_tuple(same, hold_down, &mut judgement);
+        }
+        judgement
+    }
+}
+
+/// The tenures of one tuple, by their beginning. Only the earlier one that lasts longest can be
+/// in the way of a later one; that is kept for the two endpoints that lasted longest, so that an
+/// endpoint which gets its own tuple back is not compared with itself alone.
+fn judge_tuple(tenures: &[Tenure], hold_down: u64, judgement: &mut Judgement) {
+    let mut longest: [Option<&Tenure>; 2] = [None, None];
+    for later in tenures {
+        let earlier = longest
+            .into_iter()
+            .flatten()
+            .find(|it| it.inside != later.inside);
+        if let Some(earlier) = earlier {
+            // Within one tick the order is unknown, and only without a hold-down is it lawful.
+            let overlaps = later.first < earlier.last
+                || (later.first == earlier.last && hold_down == 0 && later.last > earlier.last)
+                || earlier.end == u64::MAX;
+            if overlaps {
+                judgement.duplicates += 1;
+            } else if !earlier.needs_no_rest && later.first < earlier.end.saturating_add(hold_down)
+            {
+                judgement.unrested += 1;
+            }
+        }
+        keep_longest(&mut longest, later);
+    }
+}
+
+/// Keeps the tenures that end last, of two different endpoints, the longer first.
+fn keep_longest<'t>(longest: &mut [Option<&'t Tenure>; 2], new: &'t Tenure) {
+    let outlasts = |old: Option<&Tenure>| old.is_none_or(|old| new.end >= old.end);
+    if longest[0].is_some_and(|old| old.inside == new.inside) {
+        if outlasts(longest[0]) {
+            longest[0] = Some(new);
+        }
+    } else if outlasts(longest[0]) {
+        longest[1] = longest[0];
+        longest[0] = Some(new);
+    } else if outlasts(longest[1]) {
+        longest[1] = Some(new);
+    }
+}
