@@ -222,7 +222,11 @@ impl PortAllocator {
         let tray = self.tray();
         tray.page.set(std::ptr::null_mut());
         let pool = PoolId(tray.pool.get() as u16);
-        Some((page, self.block as usize, unissued, pool, tray.issued.get()))
+        let issued = tray.issued.get();
+        // Empty-handed is spent.
+        tray.len.set(0);
+        tray.issued.set(0);
+        Some((page, self.block as usize, unissued, pool, issued))
     }
 }
 

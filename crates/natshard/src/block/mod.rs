@@ -336,8 +336,10 @@ impl<'a> BlockRef<'a> {
         for port in released.iter() {
             match self.cold.stamps.get(self.base + port) {
                 stamp::NONE => rested.insert(port),
+                // Only whoever does not own the block can see this: the owner is taking the port.
+                owner if stamp::owner(owner).is_some() => {}
                 written => {
-                    let age = stamp::age(written & 0x7f, now);
+                    let age = stamp::age(written, now);
                     if age >= rest {
                         rested.insert(port);
                     } else {
