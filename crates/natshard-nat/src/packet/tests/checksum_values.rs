@@ -83,6 +83,23 @@ fn an_echo_reply_of_nothing_but_zeros_is_translated_both_ways() {
     }
 }
 
+/// Identifier and sequence number are zero, but the data are not: the sum is 0xffff, not 0x0000.
+#[test]
+fn an_echo_reply_with_data_is_not_all_zero() {
+    let mut data = [0; 34];
+    data[32..].fill(0xff);
+    let reply = |to: &str, identifier| {
+        Build::echo_reply("203.0.113.9", to, identifier, 0)
+            .payload(&data)
+            .frame()
+    };
+    for identifier in 0..=65535 {
+        let mut frame = reply("198.51.100.7", 0);
+        edited(&mut frame, &to(None, end("10.0.0.1", identifier))).unwrap();
+        assert_eq!(frame, reply("10.0.0.1", identifier));
+    }
+}
+
 /// Every value of every checksum field comes back, whatever the translation.
 #[test]
 fn every_checksum_value_survives_the_round_trip() {

@@ -125,6 +125,28 @@ fn an_atomic_fragment_is_a_whole_datagram() {
 }
 
 #[test]
+fn an_atomic_header_behind_a_fragment_header_does_not_make_the_datagram_whole() {
+    let build = Build::udp(INSIDE6, OUTSIDE6)
+        .extension(44, &[0, 0, 0, 1, 0, 0, 0, 9])
+        .extension(44, &[0, 0, 0, 0, 0, 0, 0, 8]);
+    let fragment = Fragment {
+        id: 9,
+        offset_bytes: 0,
+        more: true,
+    };
+    assert_eq!(ethernet(&build).unwrap().fragment(), Some(fragment));
+}
+
+#[test]
+fn reserved_bits_are_not_part_of_the_fragment_offset() {
+    let build = Build::udp(INSIDE6, OUTSIDE6).extension(44, &[0, 0xff, 0, 6, 0, 0, 0, 9]);
+    assert_eq!(ethernet(&build).unwrap().fragment(), None);
+    let mut frame = Build::udp(INSIDE, OUTSIDE).frame();
+    frame[20] = 0xc0; // Reserved and "don't fragment".
+    assert_eq!(dissect(Link::Ethernet, &frame).unwrap().fragment(), None);
+}
+
+#[test]
 fn what_follows_a_later_fragments_header_is_not_walked() {
     // The fragment says that destination options follow; what follows is data.
     let mut build = Build::raw(ip("fd00::1"), ip("fd00::2"), 60, &[0xff; 16]);
@@ -251,7 +273,12 @@ fn malformed_headers_are_named() {
 #[test]
 fn pending_source_routes_are_refused() {
     // Loose and strict route, one address, pointer at it (4) and behind it (8); behind a no-op.
-    for (option, pointer, pending) in [(131, 4, true), (137, 4, true), (131, 8, false)] {
+    for (option, pointer, pending) in [
+        (131, 4, true),
+        (137, 4, true),
+        (131, 7, true),
+        (131, 8, false),
+    ] {
         let options = [1, option, 7, pointer, 192, 0, 2, 1];
         let found = ethernet(&Build::tcp(INSIDE, OUTSIDE).options(&options));
         assert_eq!(

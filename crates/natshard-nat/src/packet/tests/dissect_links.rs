@@ -121,3 +121,10 @@ fn foreign_frames_are_named() {
         Err(Skip::NotIp(Payload::Family(7)))
     );
 }
+
+#[test]
+fn a_pppoe_length_without_room_for_the_protocol_is_a_truncated_link() {
+    let mut frame = Build::udp(INSIDE, OUTSIDE).pppoe(9).frame();
+    frame[18..20].copy_from_slice(&[0, 1]);
+    assert_eq!(dissect(Link::Ethernet, &frame), Err(Skip::TruncatedLink));
+}

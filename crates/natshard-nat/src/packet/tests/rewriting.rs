@@ -259,6 +259,11 @@ fn refused_edits_change_nothing() {
         apply_quoted(&mut frame, &view, &none, &hop),
         Err(EditError::QuotedHopLimit)
     );
+    let last = frame.len() - 1;
+    assert_eq!(
+        apply_quoted(&mut frame[..last], &view, &none, &none),
+        Err(EditError::StaleView)
+    );
     let port = to(end("10.0.0.1", 5), None);
     assert_eq!(
         apply_quoted(&mut frame, &view, &port, &none),
