@@ -148,7 +148,9 @@ fn understood(loaded: &Loaded) -> String {
 
 fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(header);
+    table
+        .load_style(presets::UTF8_HORIZONTAL_ONLY)
+        .set_header(header);
     table
 }
 
@@ -164,7 +166,11 @@ fn right(table: &mut Table, columns: &[usize]) {
 const PREFIXES: usize = 12;
 
 fn lines(prefixes: &[IpNet]) -> String {
-    let mut shown: Vec<String> = prefixes.iter().take(PREFIXES).map(IpNet::to_string).collect();
+    let mut shown: Vec<String> = prefixes
+        .iter()
+        .take(PREFIXES)
+        .map(IpNet::to_string)
+        .collect();
     if prefixes.len() > PREFIXES {
         shown.push(format!("and {} more", prefixes.len() - PREFIXES));
     }

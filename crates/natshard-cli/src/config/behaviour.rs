@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use natshard_nat::{
-    Behaviour, Filtering, Mapping, Pooling, PortPolicy, TcpPickup, Timeouts,
-};
+use natshard_nat::{Behaviour, Filtering, Mapping, Pooling, PortPolicy, TcpPickup, Timeouts};
 
 use super::diagnostic::{At, Diagnostic, Sink};
 use super::section::Section;
@@ -15,7 +13,10 @@ pub(crate) const MAPPINGS: [(&str, Mapping); 4] = [
     ("eim", Mapping::EndpointIndependent),
     ("edm", Mapping::AddressAndPortDependent),
     ("endpoint-independent", Mapping::EndpointIndependent),
-    ("address-and-port-dependent", Mapping::AddressAndPortDependent),
+    (
+        "address-and-port-dependent",
+        Mapping::AddressAndPortDependent,
+    ),
 ];
 
 /// Words and what they mean; the first that fits is the one RFC 8512 has.
@@ -25,7 +26,10 @@ pub(crate) const FILTERINGS: [(&str, Filtering); 6] = [
     ("edf", Filtering::AddressAndPortDependent),
     ("endpoint-independent", Filtering::EndpointIndependent),
     ("address-dependent", Filtering::AddressDependent),
-    ("address-and-port-dependent", Filtering::AddressAndPortDependent),
+    (
+        "address-and-port-dependent",
+        Filtering::AddressAndPortDependent,
+    ),
 ];
 
 /// Words and what they mean; the first that fits is the one RFC 8512 has.
@@ -42,10 +46,8 @@ pub(crate) const PORT_POLICIES: [(&str, PortPolicy); 3] = [
 ];
 
 /// Words and what they mean; the first that fits is the one RFC 8512 has.
-pub(crate) const PICKUPS: [(&str, TcpPickup); 2] = [
-    ("loose", TcpPickup::Loose),
-    ("strict", TcpPickup::Strict),
-];
+pub(crate) const PICKUPS: [(&str, TcpPickup); 2] =
+    [("loose", TcpPickup::Loose), ("strict", TcpPickup::Strict)];
 
 /// The word for a choice.
 pub(crate) fn word<T: PartialEq>(words: &[(&'static str, T)], choice: T) -> &'static str {
@@ -70,10 +72,7 @@ pub(crate) struct GlobalTimers {
 pub(crate) type TimersModel = Timeouts;
 
 /// The `[timers]` of the file.
-pub(crate) fn timers(
-    section: Option<Section<'_>>,
-    sink: &mut Sink,
-) -> (TimersModel, GlobalTimers) {
+pub(crate) fn timers(section: Option<Section<'_>>, sink: &mut Sink) -> (TimersModel, GlobalTimers) {
     let mut global = GlobalTimers {
         hold_down: Duration::from_secs(120),
         hold_down_max: None,

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
-use natshard::Protocol;
+use natshard::{EngineConfig, Protocol};
 use natshard_nat::{
     DestinationRule, FragmentLimits, NatConfig, NatPool, Peering, SourceRule, VpcId,
 };
@@ -58,6 +58,7 @@ pub(crate) fn convert(model: &mut Model, sink: &mut Sink) -> Converted {
         model,
         vpcs: &vpcs,
         used: vec![false; model.pools.len()],
+        misnamed: false,
         sink,
     };
     let mut peerings = Vec::new();
@@ -176,6 +177,8 @@ struct Converter<'a> {
     model: &'a Model,
     vpcs: &'a [Vpc],
     used: Vec<bool>,
+    /// Whether some name led nowhere, which may have been meant for any pool.
+    misnamed: bool,
     sink: &'a mut Sink,
 }
 
@@ -190,8 +193,9 @@ impl Converter<'_> {
         }
         if model.sources.is_empty() && model.destinations.is_empty() {
             self.sink.push_absence(
-                Diagnostic::warning(model.span.clone(), "this peering translates nothing")
-                    .help("add `pools = [\"name of a pool\"]`, unless packets are to pass untouched"),
+                Diagnostic::warning(model.span.clone(), "this peering translates nothing").help(
+                    "add `pools = [\"name of a pool\"]`, unless packets are to pass untouched",
+                ),
             );
         }
         if !known {
@@ -202,7 +206,10 @@ impl Converter<'_> {
             self.sink.push(
                 Diagnostic::error(
                     model.destination_vpc.span.clone(),
-                    format!("VPC `{}` is peered with itself", word::shown(&model.source_vpc.value)),
+                    format!(
+                        "VPC `{}` is peered with itself",
+                        word::shown(&model.source_vpc.value)
+                    ),
                 )
                 .label("the same as the source")
                 .related(model.source_vpc.span.clone(), "the source")
@@ -253,6 +260,7 @@ impl Converter<'_> {
     fn pool(&mut self, name: &At<String>) -> Option<usize> {
         let known: Vec<_> = self.model.pools.iter().map(|it| &it.name).collect();
         if !reference(name, &known, "pool", self.sink) {
+            self.misnamed = true;
             return None;
         }
         let index = known.iter().position(|it| it.value == name.value)?;
@@ -292,7 +300,10 @@ impl Converter<'_> {
             );
         }
         for private in prefixes {
-            if !inherited && !inside.is_empty() && !inside.iter().any(|it| it.value.contains(&private.value)) {
+            if !inherited
+                && !inside.is_empty()
+                && !inside.iter().any(|it| it.value.contains(&private.value))
+            {
                 self.sink.push(
                     Diagnostic::warning(
                         private.span.clone(),
@@ -329,7 +340,11 @@ impl Converter<'_> {
         model: &SourceModel,
         inherited: bool,
     ) -> Option<usize> {
-        let family = if rule.private.value.addr().is_ipv4() { "IPv4" } else { "IPv6" };
+        let family = if rule.private.value.addr().is_ipv4() {
+            "IPv4"
+        } else {
+            "IPv6"
+        };
         let serving: Vec<usize> = pools
             .iter()
             .copied()
@@ -358,7 +373,10 @@ impl Converter<'_> {
             }
             [] => {
                 // A VPC of both families may be translated in one only.
-                if !inherited && pools.iter().all(|pool| self.model.pools[*pool].complete) && !pools.is_empty() {
+                if !inherited
+                    && pools.iter().all(|pool| self.model.pools[*pool].complete)
+                    && !pools.is_empty()
+                {
                     self.sink.push(
                         Diagnostic::error(
                             rule.private.span.clone(),
@@ -446,7 +464,14 @@ impl Converter<'_> {
 
     /// A pool that nobody uses is probably a mistake.
     fn unused(&mut self) {
-        let used: Vec<&str> = self.model.pools.iter().zip(&self.used)
+        if self.misnamed {
+            return;
+        }
+        let used: Vec<&str> = self
+            .model
+            .pools
+            .iter()
+            .zip(&self.used)
             .filter_map(|(pool, used)| used.then_some(pool.name.value.as_str()))
             .collect();
         for pool in &self.model.pools {
@@ -464,6 +489,17 @@ impl Converter<'_> {
             }
         }
     }
+}
+
+/// The engine that these pools would have, opening nothing ahead of traffic: to let it find what
+/// is wrong with them.
+pub(crate) fn engine(model: &Model, converted: &Converted) -> EngineConfig {
+    let shards = model.engine.shards.as_ref().map_or(1, |it| it.value);
+    let mut engine = EngineConfig::new(shards).hold_down(model.engine.hold_down);
+    for pool in &converted.pools {
+        engine = engine.pool(pool.clone().preopen(0).to_engine());
+    }
+    engine
 }
 
 /// The configuration of the NAT function, still to be checked by its builder.

@@ -76,7 +76,10 @@ pub(crate) fn nat(
         .help("drop one of them, or give them different `protocols`"),
         NatConfigFault::DuplicateDestination { peering, outer } => {
             let rules = find_peering(model, peering).map(|it| it.destinations.as_slice());
-            let rule = rules.unwrap_or_default().iter().rfind(|it| it.outer.value == *outer);
+            let rule = rules
+                .unwrap_or_default()
+                .iter()
+                .rfind(|it| it.outer.value == *outer);
             Diagnostic::error(
                 rule.map_or_else(|| place(peering), |it| it.outer.span.clone()),
                 format!("destination {outer} is translated twice"),
@@ -93,7 +96,8 @@ pub(crate) fn nat(
                 it.remotes.iter().any(|remote| remote.value == *prefix)
                     || (it.remotes.is_empty() && prefix.prefix_len() == 0)
             };
-            let named = |text: &str| text.replace(&from.to_string(), &format!("VPC `{}`", vpc(*from)));
+            let named =
+                |text: &str| text.replace(&from.to_string(), &format!("VPC `{}`", vpc(*from)));
             let written = model.peerings.iter().rfind(of);
             let span = written.map_or(0..0, |it| {
                 let remote = it.remotes.iter().find(|remote| remote.value == *prefix);
@@ -125,7 +129,10 @@ pub(crate) fn engine(fault: &ConfigFault, model: &Model, sink: &Sink) -> Option<
     let diagnostic = match fault {
         ConfigFault::NothingLeft(name) => Diagnostic::error(
             span(pool(name)),
-            format!("the exclusions of pool `{}` leave nothing", word::shown(name)),
+            format!(
+                "the exclusions of pool `{}` leave nothing",
+                word::shown(name)
+            ),
         )
         .label("not a single port or identifier is left")
         .help("drop an exclusion or add a prefix"),
@@ -144,7 +151,11 @@ pub(crate) fn engine(fault: &ConfigFault, model: &Model, sink: &Sink) -> Option<
             .help("of an IPv6 prefix shorter than /96 the first 2^32 addresses are used")
         }
         ConfigFault::Shards(count) => Diagnostic::error(
-            model.engine.shards.as_ref().map_or(0..0, |it| it.span.clone()),
+            model
+                .engine
+                .shards
+                .as_ref()
+                .map_or(0..0, |it| it.span.clone()),
             format!("{count} shards cannot be had"),
         )
         .help(format!("give 1 to {}", EngineConfig::MAX_SHARDS)),
@@ -179,11 +190,13 @@ fn source_span(model: &Model, peering: &str, is: impl Fn(&ipnet::IpNet) -> bool)
         return 0..0;
     };
     let prefixes = peering.sources.iter().flat_map(|it| &it.prefixes);
-    prefixes
-        .filter(|it| is(&it.value))
-        .last()
-        .map_or_else(
-            || peering.sources.last().map_or_else(|| peering.span.clone(), |it| it.span.clone()),
-            |it| it.span.clone(),
-        )
+    prefixes.filter(|it| is(&it.value)).last().map_or_else(
+        || {
+            peering
+                .sources
+                .last()
+                .map_or_else(|| peering.span.clone(), |it| it.span.clone())
+        },
+        |it| it.span.clone(),
+    )
 }

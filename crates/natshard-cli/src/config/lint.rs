@@ -56,7 +56,9 @@ fn realm_of(pool: &mut PoolModel, known: &[&At<String>], sink: &mut Sink) {
                 .label("`external-realms` are stated, so each pool must name one")
                 .help(format!(
                     "add `realm = \"{}\"`",
-                    known.first().map_or("internet".into(), |it| word::shown(&it.value))
+                    known
+                        .first()
+                        .map_or("internet".into(), |it| word::shown(&it.value))
                 )),
         ),
     }
@@ -93,7 +95,9 @@ pub(crate) fn reference(
     if known.iter().any(|it| it.value == name.value) {
         return true;
     }
-    let names: Vec<_> = known.iter().map(|it| word::shown(&it.value)).collect();
+    let mut names: Vec<_> = known.iter().map(|it| word::shown(&it.value)).collect();
+    names.sort_unstable();
+    names.dedup();
     let help = match word::closest(&name.value, names.iter().map(String::as_str)) {
         Some(near) => format!("did you mean `\"{near}\"`?"),
         None if names.is_empty() => format!("there is no {what} at all: add one"),
@@ -212,8 +216,7 @@ fn exclusions(pool: &mut PoolModel, sink: &mut Sink) {
             return false;
         }
         if let Some(excluded) = &it.ports
-            && (excluded.value.end() < ports.start()
-                || excluded.value.start() > ports.end())
+            && (excluded.value.end() < ports.start() || excluded.value.start() > ports.end())
         {
             sink.push(
                 Diagnostic::warning(
@@ -268,10 +271,13 @@ fn repeated(prefixes: &mut Vec<At<IpNet>>, what: &str, sink: &mut Sink) {
     prefixes.retain(|it| {
         if let Some(first) = seen.get(&it.value) {
             sink.push(
-                Diagnostic::warning(it.span.clone(), format!("{what} {} is given twice", it.value))
-                    .label("the second")
-                    .related(first.clone(), "the first")
-                    .help("drop one of them"),
+                Diagnostic::warning(
+                    it.span.clone(),
+                    format!("{what} {} is given twice", it.value),
+                )
+                .label("the second")
+                .related(first.clone(), "the first")
+                .help("drop one of them"),
             );
             return false;
         }

@@ -113,10 +113,16 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
-    pub(super) fn new(source: Source, model: &Model, converted: Converted, nat: NatConfig) -> Self {
+    pub(super) fn new(
+        source: Source,
+        model: &Model,
+        converted: Converted,
+        nat: NatConfig,
+        warnings: Vec<Diagnostic>,
+    ) -> Self {
         Loaded {
             source,
-            warnings: Vec::new(),
+            warnings,
             shards: model.engine.shards.as_ref().map(|it| it.value),
             seed: model.engine.seed,
             port_order: model.engine.port_order,
@@ -128,11 +134,6 @@ impl Loaded {
             pools: model.pools.iter().map(Pool::of).collect(),
             vpcs: converted.vpcs,
         }
-    }
-
-    pub(super) fn with_warnings(mut self, warnings: Vec<Diagnostic>) -> Self {
-        self.warnings = warnings;
-        self
     }
 
     /// The engine of this configuration. What the command line says of shards and seed counts

@@ -25,6 +25,7 @@ mod word;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use natshard::Engine;
 use serde_json::{Value, json};
 use toml::de::DeTable;
 
@@ -117,24 +118,27 @@ pub(crate) fn parse(source: Source) -> Result<Loaded, Faults> {
     let mut model = schema::file(document.get_ref(), &mut sink);
     lint::check(&mut model, &mut sink);
     let converted = convert::convert(&mut model, &mut sink);
-    let nat = match convert::nat(&model, &converted).build() {
-        Ok(nat) => Some(nat),
-        Err(error) => {
-            for fault in error.faults() {
-                if let Some(diagnostic) = faults::nat(fault, &model, &converted, &sink) {
-                    sink.push(diagnostic);
-                }
+    let nat = convert::nat(&model, &converted).build();
+    if let Err(error) = &nat {
+        for fault in error.faults() {
+            if let Some(diagnostic) = faults::nat(fault, &model, &converted, &sink) {
+                sink.push(diagnostic);
             }
-            None
         }
-    };
+    }
+    // What the engine alone finds: it is built, without a packet, and dropped again.
+    if let Err(error) = Engine::new(convert::engine(&model, &converted)) {
+        for fault in error.faults() {
+            if let Some(diagnostic) = faults::engine(fault, &model, &sink) {
+                sink.push(diagnostic);
+            }
+        }
+    }
     sink.forgive_broken_lines(&source, judged);
     let has_errors = sink.has_errors();
     let diagnostics = sink.into_sorted();
     match nat {
-        Some(nat) if !has_errors => {
-            Ok(Loaded::new(source, &model, converted, nat).with_warnings(diagnostics))
-        }
+        Ok(nat) if !has_errors => Ok(Loaded::new(source, &model, converted, nat, diagnostics)),
         _ => Err(Faults::Invalid {
             source,
             diagnostics,

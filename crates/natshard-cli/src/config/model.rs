@@ -87,12 +87,16 @@ pub(crate) struct PoolModel {
 impl PoolModel {
     /// Its realm.
     pub(crate) fn realm(&self) -> &str {
-        self.realm.as_ref().map_or("default", |it| it.value.as_str())
+        self.realm
+            .as_ref()
+            .map_or("default", |it| it.value.as_str())
     }
 
     /// TCP and UDP ports given out.
     pub(crate) fn ports(&self) -> RangeInclusive<u16> {
-        self.ports.as_ref().map_or(1024..=65535, |it| it.value.clone())
+        self.ports
+            .as_ref()
+            .map_or(1024..=65535, |it| it.value.clone())
     }
 }
 

@@ -20,9 +20,10 @@ pub(crate) fn read(path: &Path) -> Result<Source, Faults> {
         })
     };
     let from_io = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => {
-            unreadable("there is no such file".into(), "check the name and the folder")
-        }
+        io::ErrorKind::NotFound => unreadable(
+            "there is no such file".into(),
+            "check the name and the folder",
+        ),
         io::ErrorKind::PermissionDenied => unreadable(
             "permission denied".into(),
             "make the file readable for this user",
@@ -48,9 +49,14 @@ pub(crate) fn decode(path: &Path, bytes: Vec<u8>) -> Result<Source, Faults> {
             Source::new(path, String::new()),
             Diagnostic::error(
                 0..0,
-                format!("larger than {} MiB: too large for a configuration", MAX_BYTES >> 20),
+                format!(
+                    "larger than {} MiB: too large for a configuration",
+                    MAX_BYTES >> 20
+                ),
             )
-            .help("name prefixes instead of single addresses, or check that this is the right file"),
+            .help(
+                "name prefixes instead of single addresses, or check that this is the right file",
+            ),
         ));
     }
     let text = match String::from_utf8(bytes) {

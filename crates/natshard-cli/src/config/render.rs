@@ -3,7 +3,7 @@
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde_json::{Value, json};
 
-use super::diagnostic::{Diagnostic, Severity, Source, Span};
+use super::diagnostic::{Diagnostic, Severity, Source};
 use super::{is_error, word};
 
 /// Most faults shown one by one.

@@ -209,7 +209,7 @@ const MAX_PREOPEN: u64 = 65_536;
 fn exclusion(mut section: Section<'_>, sink: &mut Sink) -> Option<ExclusionModel> {
     let address = section.take("address");
     let ports = section.take("ports");
-    let span = section.span();
+    let (span, is_empty) = (section.span(), section.is_empty());
     let (asked_address, asked_ports) = (address.is_some(), ports.is_some());
     let model = ExclusionModel {
         address: address.and_then(|entry| value::prefix(&entry, sink)),
@@ -217,11 +217,13 @@ fn exclusion(mut section: Section<'_>, sink: &mut Sink) -> Option<ExclusionModel
         span: span.clone(),
     };
     section.finish(sink);
-    if !asked_address && !asked_ports {
+    if is_empty {
         sink.push_absence(
             Diagnostic::error(span, "the exclusion excludes nothing")
                 .help("give `address`, `ports` or both"),
         );
+    }
+    if !asked_address && !asked_ports {
         return None;
     }
     // Half of an exclusion would exclude more than was meant.

@@ -29,6 +29,11 @@ impl<'t> Section<'t> {
         self.span.clone()
     }
 
+    /// Whether it has no key at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
     /// The value of a key, which is thereby known.
     pub(crate) fn take(&mut self, key: &'static str) -> Option<Entry<'t>> {
         self.asked.push(key);
@@ -263,7 +268,7 @@ impl<'t> Entry<'t> {
         let names: Vec<_> = words.iter().map(|(word, _)| *word).collect();
         let DeValue::String(text) = self.value else {
             let fault = self.wrong_type("a word in quotes");
-            sink.push(fault.help(format!("write one of {}", word::list(&names))));
+            sink.push(fault.help(word::choice(&names)));
             return None;
         };
         let text = text.as_ref();
@@ -272,16 +277,12 @@ impl<'t> Entry<'t> {
         }
         let help = match word::closest(text, names.iter().copied()) {
             Some(near) => format!("did you mean `\"{near}\"`?"),
-            None => format!("write one of {}", word::list(&names)),
+            None => word::choice(&names),
         };
         sink.push(
-            self.error(format!(
-                "`{}` cannot be `{}`",
-                self.key,
-                word::shown(text)
-            ))
-            .label("unknown word")
-            .help(help),
+            self.error(format!("`{}` cannot be `{}`", self.key, word::shown(text)))
+                .label("unknown word")
+                .help(help),
         );
         None
     }

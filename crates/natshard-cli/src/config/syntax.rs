@@ -48,7 +48,9 @@ pub(crate) fn faults(source: &Source, errors: &[toml::de::Error], sink: &mut Sin
 fn is_after_open_array(source: &Source, message: &str, span: &Span) -> bool {
     let line = source.line_span(source.line(span.start));
     let text = source.text()[line.clone()].trim();
-    let begins = source.text()[line.start..span.start.min(line.end)].trim().is_empty();
+    let begins = source.text()[line.start..span.start.min(line.end)]
+        .trim()
+        .is_empty();
     let is_header = text.starts_with('[') && !text.contains(',');
     let is_pair = text
         .split_once('=')

@@ -173,7 +173,10 @@ pub(crate) fn range(
     if start < lowest {
         sink.push(
             entry
-                .error(format!("`{}` holds port 0, which cannot be given out", entry.key()))
+                .error(format!(
+                    "`{}` holds port 0, which cannot be given out",
+                    entry.key()
+                ))
                 .label("starts at 0")
                 .help(format!("write `\"{lowest}-{}\"`", end.max(lowest))),
         );

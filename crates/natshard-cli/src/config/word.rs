@@ -14,7 +14,12 @@ pub(crate) fn closest<'a>(
     let folded = text.to_lowercase().replace('_', "-");
     candidates
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(&folded, &candidate.to_lowercase()), candidate))
+        .map(|candidate| {
+            (
+                strsim::jaro_winkler(&folded, &candidate.to_lowercase()),
+                candidate,
+            )
+        })
         .filter(|(likeness, _)| *likeness > 0.84)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
@@ -54,12 +59,21 @@ const SYNONYMS: [(&str, &str); 26] = [
 const NOT_OFFERED: [(&str, &str); 9] = [
     ("port-quota", "ports are not limited by subscriber"),
     ("port-set", "subscribers have no port sets"),
-    ("fragment-behavior", "fragments are translated in any order (RFC 4787 REQ-14)"),
-    ("tcp-in-syn-timeout", "an inbound SYN without a mapping is not held"),
+    (
+        "fragment-behavior",
+        "fragments are translated in any order (RFC 4787 REQ-14)",
+    ),
+    (
+        "tcp-in-syn-timeout",
+        "an inbound SYN without a mapping is not held",
+    ),
     ("subscriber-mask-v6", "subscribers are not told apart"),
     ("limit-per-subscriber", "subscribers are not told apart"),
     ("algs", "there are no application level gateways"),
-    ("nat64-prefixes", "address families are not translated into each other"),
+    (
+        "nat64-prefixes",
+        "address families are not translated into each other",
+    ),
     ("nptv6-prefixes", "translation is stateful only"),
 ];
 
@@ -70,8 +84,12 @@ pub(crate) fn meant(text: &str, known: &[&'static str]) -> Option<String> {
     if let Some((_, why)) = NOT_OFFERED.iter().find(|(key, _)| *key == folded) {
         return Some(format!("RFC 8512 has it, but {why}: drop it"));
     }
-    let synonym = SYNONYMS.iter().find(|(key, here)| *key == folded && known.contains(here));
-    let near = synonym.map(|(_, here)| *here).or_else(|| closest(text, known.iter().copied()));
+    let synonym = SYNONYMS
+        .iter()
+        .find(|(key, here)| *key == folded && known.contains(here));
+    let near = synonym
+        .map(|(_, here)| *here)
+        .or_else(|| closest(text, known.iter().copied()));
     if let Some(near) = near {
         return Some(format!("did you mean `{near}`?"));
     }
@@ -107,11 +125,22 @@ const HOMES: [(&str, &str); 22] = [
 
 /// `a`, `b` or `c`, each in back quotes.
 pub(crate) fn list<S: AsRef<str>>(words: &[S]) -> String {
-    let quoted: Vec<_> = words.iter().map(|it| format!("`{}`", it.as_ref())).collect();
+    let quoted: Vec<_> = words
+        .iter()
+        .map(|it| format!("`{}`", it.as_ref()))
+        .collect();
     match quoted.as_slice() {
         [] => "nothing".into(),
         [one] => one.clone(),
         [most @ .., last] => format!("{} or {last}", most.join(", ")),
+    }
+}
+
+/// Which of some words to write.
+pub(crate) fn choice(words: &[&str]) -> String {
+    match words {
+        [only] => format!("write `\"{only}\"`"),
+        _ => format!("write one of {}", list(words)),
     }
 }
 

@@ -29,7 +29,9 @@ fn group(out: &mut String, class: &str, title: &str, counts: &[Count]) {
         let _ = write!(out, "<h3>{title}</h3><p class=\"none\">None.</p>\n");
         return;
     };
-    let total: u64 = counts.iter().fold(0, |sum, it| sum.saturating_add(it.count));
+    let total: u64 = counts
+        .iter()
+        .fold(0, |sum, it| sum.saturating_add(it.count));
     let _ = write!(
         out,
         "<h3>{title}: {}</h3><table class=\"bars {class}\"><caption>{title} by reason, {} and {} \

@@ -32,10 +32,22 @@ impl Verdict {
 
 fn figures(verify: &Verify) -> [(&'static str, u64); 5] {
     [
-        ("round trips that came back changed", verify.round_trip_mismatches),
-        ("checksums right before and wrong after", verify.bad_checksums),
-        ("public tuples two flows had at once", verify.duplicate_tuples),
-        ("ports leased again within the hold-down", verify.hold_down_violations),
+        (
+            "round trips that came back changed",
+            verify.round_trip_mismatches,
+        ),
+        (
+            "checksums right before and wrong after",
+            verify.bad_checksums,
+        ),
+        (
+            "public tuples two flows had at once",
+            verify.duplicate_tuples,
+        ),
+        (
+            "ports leased again within the hold-down",
+            verify.hold_down_violations,
+        ),
         ("censuses that did not balance", verify.census_errors),
     ]
 }

@@ -38,7 +38,9 @@ pub(crate) fn write(out: &mut String, report: &Report) {
         .samples
         .iter()
         .filter(|it| it.at.is_finite())
-        .fold((from, to), |(from, to), it| (from.min(it.at), to.max(it.at)));
+        .fold((from, to), |(from, to), it| {
+            (from.min(it.at), to.max(it.at))
+        });
     let x = Axis::time(from, to);
     let y = Axis::port();
     let drawn: Vec<Flow> = if flows.len() > POINTS {

@@ -48,7 +48,9 @@ pub(crate) fn write(out: &mut String, samples: &[Sample]) {
 }
 
 fn ports(out: &mut String, samples: &[Sample], x: &Axis) {
-    let y = Axis::count(largest(samples, |it| it.leased.max(it.cooling).max(it.unissued)));
+    let y = Axis::count(largest(samples, |it| {
+        it.leased.max(it.cooling).max(it.unissued)
+    }));
     let buckets = Buckets::new(samples);
     let mut shapes = String::new();
     for (class, value) in PORTS {
@@ -129,7 +131,8 @@ fn blocks(out: &mut String, samples: &[Sample], x: &Axis) {
     let buckets = Buckets::new(samples);
     let mut notes = buckets.note("each point is the last of its samples");
     notes.extend(single(samples));
-    notes.push("Only blocks of opened addresses are counted: an untouched address has none.".into());
+    notes
+        .push("Only blocks of opened addresses are counted: an untouched address has none.".into());
     // Where free blocks would press the rest into a line, the rest is drawn alone.
     let crowded = busy(&peak) > 0 && busy(&peak) < most / 8;
     let (phases, y) = if crowded {

@@ -57,7 +57,10 @@ pub(crate) fn run(samples: usize, flows: usize) -> Report {
                 }
             })
             .collect(),
-        addresses: vec!["203.0.113.1".parse().unwrap(), "2001:db8::1".parse().unwrap()],
+        addresses: vec![
+            "203.0.113.1".parse().unwrap(),
+            "2001:db8::1".parse().unwrap(),
+        ],
         flows: (0..flows)
             .map(|index| Flow {
                 at: span * index as f64 / flows as f64,
@@ -114,7 +117,12 @@ fn assert_well_formed(page: &str) {
         let tag = &rest[start + 1..end];
         rest = &rest[end + 1..];
         if let Some(name) = tag.strip_prefix('/') {
-            assert_eq!(open.pop(), Some(name), "before {}", &rest[..rest.len().min(80)]);
+            assert_eq!(
+                open.pop(),
+                Some(name),
+                "before {}",
+                &rest[..rest.len().min(80)]
+            );
         } else if !tag.ends_with('/') {
             let name = tag.split_ascii_whitespace().next().unwrap();
             if !VOID.contains(&name) {
@@ -154,7 +162,10 @@ fn every_picture_has_a_title_a_text_alternative_and_a_table() {
 fn an_empty_run_says_so_in_every_picture() {
     let page = render(&Report::default());
     assert_sound(&page);
-    assert_eq!(page.matches("No sample of the engine was taken.").count(), 2);
+    assert_eq!(
+        page.matches("No sample of the engine was taken.").count(),
+        2
+    );
     assert!(page.contains("No flow was given a public port."));
     assert!(page.contains("No pool was used."));
     assert!(page.contains("no round trip could be verified"));
@@ -221,7 +232,12 @@ fn many_flows_are_thinned_and_the_page_says_so() {
     let start = page.find("aria-labelledby=\"flows-t").unwrap();
     let end = start + page[start..].find("</svg>").unwrap();
     let picture = &page[start..end];
-    let rings = picture.split("points hole").nth(1).unwrap().matches("h0").count();
+    let rings = picture
+        .split("points hole")
+        .nth(1)
+        .unwrap()
+        .matches("h0")
+        .count();
     assert_eq!(picture.matches("h0").count() - rings, scatter::POINTS);
     assert!(page.len() < 400_000, "{}", page.len());
 }
