@@ -1,7 +1,7 @@
 //! Packet layer: dissects a frame and rewrites its addresses and ports in place.
 //!
 //! Sans-IO: a frame is a byte slice plus the [`Link`] type it was captured or received with.
-//! [`dissect`] yields a [`View`] (offsets and decoded fields, `Copy`, no borrow of the frame) or
+//! [`dissect()`] yields a [`View`] (offsets and decoded fields, `Copy`, no borrow of the frame) or
 //! the reason ([`Skip`]) why the frame cannot be translated. [`apply`] and [`apply_quoted`] carry
 //! out an [`Edit`] on the frame the view was taken from.
 //!

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Why [`dissect`](super::dissect) gave no view of a frame.
+/// Why [`dissect`](super::dissect()) gave no view of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Skip {

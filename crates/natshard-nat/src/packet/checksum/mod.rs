@@ -12,7 +12,7 @@
 //!   zero. Its checksum is `0xffff`.
 //! * UDP writes `0xffff` for zero, because `0x0000` says that there is no checksum (RFC 768).
 //!
-//! So each field has one *proper* zero ([`Zero`]) and 65535 proper values, on which an update is a
+//! So each field has one *proper* zero (`Zero`) and 65535 proper values, on which an update is a
 //! permutation: a rotation by the difference. The 65536th value, the *improper* zero, always stays
 //! the improper zero. In all, the update is a permutation of the 65536 values of the field; right
 //! stays right, wrong stays wrong, and undoing a translation restores every value.
