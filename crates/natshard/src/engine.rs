@@ -79,8 +79,8 @@ impl Engine {
     }
 
     fn preopen(&self, layout: &Layout) {
-        let participant = self.inner().ground.reclaimer.join();
-        let pin = participant.pin();
+        let visit = self.inner().ground.visit();
+        let pin = visit.pin();
         for pool in &layout.config.pools {
             let Some(found) = layout.pool_named(&pool.name).and_then(|id| layout.pool(id)) else {
                 continue;
@@ -147,10 +147,12 @@ impl Engine {
     /// Which shard issued a public tuple, so that return packets can be steered to it; `None`
     /// when nobody holds it. Constant time, and exact also for ports of reheated blocks.
     ///
-    /// Registers with the epoch at each call; a dispatcher keeps a [`Steering`] instead.
+    /// A dispatcher that asks per packet keeps a [`Steering`] instead, which is cheaper.
     #[must_use]
     pub fn owner(&self, realm: RealmId, protocol: Protocol, public: SocketAddr) -> Option<ShardId> {
-        self.steering().owner(realm, protocol, public)
+        let visit = self.inner().ground.visit();
+        let _pin = visit.pin();
+        owner(self.inner(), realm, protocol, public)
     }
 
     /// A dispatcher's view of [`owner`](Self::owner).
@@ -178,7 +180,7 @@ impl Engine {
         let before = inner.layout.load_full();
         check_immutable(&before.config, &config)?;
         let after = Arc::new(Layout::build(config, &mut names, Some(&before)));
-        let participant = inner.ground.reclaimer.join();
+        let visit = inner.ground.visit();
         // From here on whoever makes a record enlists it in the new regions too; whoever made one
         // before is found by the pass below.
         inner.latest.store(Arc::clone(&after));
@@ -190,7 +192,7 @@ impl Engine {
             .collect();
         for space in &after.spaces {
             for record in space.records() {
-                let pin = participant.pin();
+                let pin = visit.pin();
                 inner.enlist_in(&pin, space, record, &[&before, &after], |member| {
                     kept.contains(&Arc::as_ptr(&member.region))
                 });
@@ -201,7 +203,7 @@ impl Engine {
         inner.layout.store(Arc::clone(&after));
         self.preopen(&after);
         let (draining_addresses, draining_leases) =
-            accounting::draining(inner, &after, &participant.pin());
+            accounting::draining(inner, &after, &visit.pin());
         let names_of = |layout: &Layout| -> Vec<String> {
             layout.pools().map(|pool| pool.name.clone()).collect()
         };
@@ -222,8 +224,8 @@ impl Engine {
     /// addresses; not for the packet path.
     #[must_use]
     pub fn census(&self) -> Census {
-        let participant = self.inner().ground.reclaimer.join();
-        let pin = participant.pin();
+        let visit = self.inner().ground.visit();
+        let pin = visit.pin();
         accounting::census(self.inner(), &pin)
     }
 
@@ -275,21 +277,26 @@ impl Steering {
     #[must_use]
     pub fn owner(&self, realm: RealmId, protocol: Protocol, public: SocketAddr) -> Option<ShardId> {
         let _pin = self.participant.pin();
-        let (window, key) = Window::of(public.ip());
-        let latest = self.handle.inner.latest.load();
-        let page = latest
-            .find_space(realm, protocol, window)?
-            .get(key)?
-            .page()?;
-        let (block, port) = (
-            public.port() as usize / PORTS,
-            public.port() as usize % PORTS,
-        );
-        let here = page.block(block);
-        let busy = matches!(here.state().phase(), Phase::Heating | Phase::Cooling);
-        if !busy || here.bits().contains(port) {
-            return None;
-        }
-        here.issuer(port)
+        owner(&self.handle.inner, realm, protocol, public)
     }
+}
+
+/// The caller is pinned.
+fn owner(inner: &Inner, realm: RealmId, protocol: Protocol, public: SocketAddr) -> Option<ShardId> {
+    let (window, key) = Window::of(public.ip());
+    let latest = inner.latest.load();
+    let page = latest
+        .find_space(realm, protocol, window)?
+        .get(key)?
+        .page()?;
+    let (block, port) = (
+        public.port() as usize / PORTS,
+        public.port() as usize % PORTS,
+    );
+    let here = page.block(block);
+    let busy = matches!(here.state().phase(), Phase::Heating | Phase::Cooling);
+    if !busy || here.bits().contains(port) {
+        return None;
+    }
+    here.issuer(port)
 }

@@ -137,8 +137,8 @@ impl Drop for Lease {
             tag: self.tag,
             flags: self.flags,
         };
-        let participant = ground.reclaimer.join();
-        let pin = participant.pin();
+        let visit = ground.visit();
+        let pin = visit.pin();
         let (page, block, slice) = lease.give_back(Reason::Ended);
         // SAFETY: the pin was taken while the port was leased, so the page was linked then and
         // is not freed before the pin ends.
@@ -155,7 +155,7 @@ impl Drop for Lease {
         }
         drop(pin);
         if ground.orphaned.get() {
-            drop(participant);
+            drop(visit);
             ground.settle();
         }
     }
