@@ -196,6 +196,7 @@ impl Loaded {
     }
 
     /// What is odd about the configuration.
+    #[cfg(test)]
     pub(crate) fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
     }

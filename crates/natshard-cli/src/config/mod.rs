@@ -3,7 +3,7 @@
 //! Reading goes on after a fault. The text is parsed with recovery, the tables are walked key by
 //! key ([`section`], [`schema`]) into a [`model`] in which every value has its place, the model is
 //! checked against itself ([`lint`]) and made into what engine and NAT function are built from
-//! ([`convert`]); what only their builders find gets its place back in [`faults`].
+//! ([`convert`], [`peer`]); what only their builders find gets its place back in [`faults`].
 
 mod behaviour;
 mod convert;
@@ -12,6 +12,7 @@ mod faults;
 mod lint;
 mod loaded;
 mod model;
+mod peer;
 mod read;
 mod render;
 mod schema;
@@ -30,7 +31,7 @@ use serde_json::{Value, json};
 use toml::de::DeTable;
 
 use diagnostic::{Diagnostic, Severity, Sink, Source};
-pub(crate) use loaded::{Loaded, Pool, Vpc};
+pub(crate) use loaded::{Loaded, Vpc};
 pub(crate) use word::grouped;
 
 /// A file that could not be read.

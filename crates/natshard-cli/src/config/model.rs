@@ -103,8 +103,6 @@ impl PoolModel {
 /// Addresses, ports, or ports of addresses that a pool does not give out.
 #[derive(Debug)]
 pub(crate) struct ExclusionModel {
-    /// All of it.
-    pub(crate) span: Span,
     /// The addresses; all without.
     pub(crate) address: Option<At<IpNet>>,
     /// The TCP and UDP ports; the whole address without.

@@ -75,8 +75,8 @@ fn engine_table(
         shards: None,
         port_order: PortOrder::default(),
         seed: None,
-        hold_down: global.hold_down.clone(),
-        hold_down_max: global.hold_down_max.clone(),
+        hold_down: global.hold_down,
+        hold_down_max: global.hold_down_max,
     };
     let Some(mut section) = section else {
         return model;
@@ -214,7 +214,6 @@ fn exclusion(mut section: Section<'_>, sink: &mut Sink) -> Option<ExclusionModel
     let model = ExclusionModel {
         address: address.and_then(|entry| value::prefix(&entry, sink)),
         ports: ports.and_then(|entry| value::range(&entry, 0, sink)),
-        span: span.clone(),
     };
     section.finish(sink);
     if is_empty {

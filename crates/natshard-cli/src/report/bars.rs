@@ -26,18 +26,18 @@ fn group(out: &mut String, class: &str, title: &str, counts: &[Count]) {
     let mut counts: Vec<&Count> = counts.iter().filter(|it| it.count > 0).collect();
     counts.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.reason.cmp(&b.reason)));
     let Some(largest) = counts.first().map(|it| it.count) else {
-        let _ = write!(out, "<h3>{title}</h3><p class=\"none\">None.</p>\n");
+        let _ = writeln!(out, "<h3>{title}</h3><p class=\"none\">None.</p>");
         return;
     };
     let total: u64 = counts
         .iter()
         .fold(0, |sum, it| sum.saturating_add(it.count));
-    let _ = write!(
+    let _ = writeln!(
         out,
         "<h3>{title}: {}</h3><table class=\"bars {class}\"><caption>{title} by reason, {} and {} \
          in all</caption>\
          <colgroup><col class=\"reason\"><col><col class=\"count\"></colgroup><thead class=\"hidden\"><tr><th scope=\"col\">reason</th><th scope=\"col\">bar</th>\
-         <th scope=\"col\">count</th></tr></thead><tbody>\n",
+         <th scope=\"col\">count</th></tr></thead><tbody>",
         Grouped(total),
         plural(counts.len() as u64, "reason", "reasons"),
         Grouped(total),

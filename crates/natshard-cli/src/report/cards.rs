@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::data::{FigureValue, Report, Verify};
+use super::data::{Figure, FigureValue, Report, Verify};
 use super::html::{Esc, Grouped, plural};
+use super::scale::seconds;
 
 /// What the verifier's figures come to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -78,7 +79,7 @@ pub(crate) fn summary(out: &mut String, report: &Report) {
          <div class=\"verdict {class}\"><span class=\"mark\" aria-hidden=\"true\">{mark}</span>\
          <strong>{text}</strong></div>\n<div class=\"cards\">"
     );
-    for figure in &report.summary {
+    for figure in report.summary.iter().chain(&simulated_time(report)) {
         let text = match &figure.value {
             FigureValue::Count(count) => Grouped(*count).to_string(),
             FigureValue::Text(text) => text.clone(),
@@ -98,16 +99,29 @@ pub(crate) fn summary(out: &mut String, report: &Report) {
     out.push_str("</div></section>\n");
 }
 
+/// The time that the samples span, which is not the time that the run took.
+fn simulated_time(report: &Report) -> Option<Figure> {
+    let times = report.samples.iter().map(|it| it.at);
+    let times = times.filter(|it| it.is_finite());
+    let from = times.clone().reduce(f64::min)?;
+    let to = times.reduce(f64::max)?;
+    Some(Figure {
+        label: "simulated time".into(),
+        value: FigureValue::Text(seconds(to - from)),
+        detail: plural(report.samples.len() as u64, "sample", "samples"),
+    })
+}
+
 /// What was verified, figure by figure.
 pub(crate) fn verify(out: &mut String, verify: &Verify) {
-    let _ = write!(
+    let _ = writeln!(
         out,
         "<section aria-labelledby=\"verify-h\"><h2 id=\"verify-h\">Verification</h2>\
          <p>Made from the frames alone, never from the engine's books.</p>\
          <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Verification as a table\">\
          <table><thead><tr><th scope=\"col\">checked</th><th scope=\"col\">count</th>\
          <th scope=\"col\">verdict</th></tr></thead><tbody>\n<tr><th scope=\"row\">round trips byte for \
-         byte</th><td>{}</td><td></td></tr>\n",
+         byte</th><td>{}</td><td></td></tr>",
         Grouped(verify.round_trips)
     );
     for (what, count) in figures(verify) {

@@ -106,9 +106,9 @@ impl Frame<'_> {
                 Esc(&tick.label)
             );
         }
-        let _ = write!(
+        let _ = writeln!(
             out,
-            "</div><p class=\"unit\" aria-hidden=\"true\">simulated time, {}</p></div>\n",
+            "</div><p class=\"unit\" aria-hidden=\"true\">simulated time, {}</p></div>",
             self.x.unit
         );
         for note in self.notes {
@@ -130,9 +130,9 @@ impl Frame<'_> {
 
 /// A picture that has nothing to show, and why.
 pub(crate) fn empty(out: &mut String, id: &str, title: &str, why: &str) {
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "<section aria-labelledby=\"{id}-h\"><h2 id=\"{id}-h\">{}</h2><p class=\"none\">{}</p></section>\n",
+        "<section aria-labelledby=\"{id}-h\"><h2 id=\"{id}-h\">{}</h2><p class=\"none\">{}</p></section>",
         Esc(title),
         Esc(why)
     );

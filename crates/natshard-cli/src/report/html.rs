@@ -29,14 +29,7 @@ pub(crate) struct Grouped(pub(crate) u64);
 
 impl fmt::Display for Grouped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = self.0.to_string();
-        for (index, digit) in digits.chars().enumerate() {
-            if index > 0 && (digits.len() - index).is_multiple_of(3) {
-                f.write_str(",")?;
-            }
-            fmt::Write::write_char(f, digit)?;
-        }
-        Ok(())
+        f.write_str(&crate::config::grouped(self.0.into()))
     }
 }
 

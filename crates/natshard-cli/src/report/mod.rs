@@ -26,7 +26,7 @@ pub(crate) fn render(report: &Report) -> String {
         &report.title
     };
     let mut out = String::with_capacity(64 * 1024);
-    let _ = write!(
+    let _ = writeln!(
         out,
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\
@@ -34,7 +34,7 @@ pub(crate) fn render(report: &Report) -> String {
          <meta name=\"color-scheme\" content=\"light dark\">\
          <meta name=\"generator\" content=\"natshard {version}\">\
          <title>{title} - natshard</title>\n<style>{STYLE}</style></head>\n<body><header>\
-         <p class=\"brand\">natshard replay</p><h1>{title}</h1></header>\n<main>\n",
+         <p class=\"brand\">natshard replay</p><h1>{title}</h1></header>\n<main>",
         title = Esc(title),
         version = Esc(&report.version),
     );
@@ -51,9 +51,9 @@ pub(crate) fn render(report: &Report) -> String {
     bars::write(&mut out, report);
     cards::verify(&mut out, &report.verify);
     cards::pools(&mut out, report);
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "</main>\n<footer><p>Made by natshard {} with</p><pre><code>{}</code></pre></footer></body></html>\n",
+        "</main>\n<footer><p>Made by natshard {} with</p><pre><code>{}</code></pre></footer></body></html>",
         Esc(&report.version),
         Esc(&report.command)
     );

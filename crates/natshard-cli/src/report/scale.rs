@@ -157,7 +157,7 @@ fn short(value: f64) -> String {
 /// Simulated seconds for a sentence or a table.
 pub(crate) fn seconds(value: f64) -> String {
     match value.abs() {
-        size if size == 0.0 => "0 s".into(),
+        0.0 => "0 s".into(),
         size if size < 10.0 => format!("{value:.3} s"),
         size if size < 1000.0 => format!("{value:.1} s"),
         size if size < 36_000.0 => format!("{:.1} min", value / 60.0),
