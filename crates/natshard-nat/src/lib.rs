@@ -32,3 +32,6 @@ pub use session::{NatSession, NatSessionManager, SessionTable};
 pub use stats::NatStats;
 pub use tuple::{NatTuple, VpcId};
 pub use verdict::{Direction, Verdict};
+
+#[cfg(test)]
+mod tests;

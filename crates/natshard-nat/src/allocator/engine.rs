@@ -1,14 +1,15 @@
 //! The default allocator: one shard of the engine.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use natshard::{
-    AllocError, Burst, Engine, Family, Lease, PoolId, Reason, Request, Shard, ShardError,
+    AllocError, Burst, Engine, Family, Lease, PoolId, Protocol, Reason, Request, Shard, ShardError,
     Strictness, Tick,
 };
 
 use super::{AllocationError, NatAllocator, NatAllocatorBurst, NatRequest, SourceTarget};
-use crate::config::{NatConfig, PoolIndex};
+use crate::config::{NatConfig, NatPool, PoolIndex};
 use crate::port::UnreservedPort;
 
 /// A [`NatAllocator`] over one shard of an engine. The pools of the NAT configuration are found in
@@ -117,8 +118,7 @@ impl NatAllocatorBurst for EngineBurst<'_> {
         }
         let lease = self.burst.allocate(&wanted)?;
         let public = lease.addr();
-        let range = pool.range(tuple.protocol);
-        match UnreservedPort::within(tuple.protocol, public.port(), *range.start(), *range.end()) {
+        match check(pool, tuple.protocol, public) {
             Ok(port) => Ok(SourceTarget {
                 lease,
                 address: public.ip(),
@@ -126,7 +126,7 @@ impl NatAllocatorBurst for EngineBurst<'_> {
             }),
             Err(error) => {
                 self.burst.release_with(lease, Reason::Unused);
-                Err(error.into())
+                Err(error)
             }
         }
     }
@@ -134,4 +134,23 @@ impl NatAllocatorBurst for EngineBurst<'_> {
     fn release(&mut self, lease: Lease, reason: Reason) {
         self.burst.release_with(lease, reason);
     }
+}
+
+/// Whether the pool as the function knows it gives out what the engine's pool of that name gave:
+/// while a configuration changes the two may differ.
+fn check(
+    pool: &NatPool,
+    protocol: Protocol,
+    public: SocketAddr,
+) -> Result<UnreservedPort, AllocationError> {
+    if !pool.contains(public.ip()) {
+        return Err(AllocError::OutsidePool.into());
+    }
+    let range = pool.range(protocol);
+    Ok(UnreservedPort::within(
+        protocol,
+        public.port(),
+        *range.start(),
+        *range.end(),
+    )?)
 }

@@ -276,12 +276,8 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
     }
 
     fn shutdown(&mut self) {
-        // The end of time: every session is due.
         let mut budget = usize::MAX;
-        while let Some(id) = self
-            .sessions
-            .expired(Tick::from_millis(u64::MAX), &mut budget)
-        {
+        while let Some(id) = self.sessions.unchecked(self.generation, &mut budget) {
             self.end(id, EndReason::Shutdown);
         }
         self.abandon_fragments();

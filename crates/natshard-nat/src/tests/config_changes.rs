@@ -1,0 +1,132 @@
+//! Configurations that change under live sessions.
+
+use super::both::both;
+use super::*;
+
+fn over(prefix: &str, withdrawn: Withdrawn, private: &str) -> NatConfig {
+    NatConfig::builder()
+        .pool(
+            NatPool::new("public")
+                .realm("wan")
+                .prefix(net(prefix))
+                .ports(2000..=2999),
+        )
+        .peering(Peering::new("a", TENANT_A, WORLD).source(SourceRule::new(net(private), "public")))
+        .withdrawn(withdrawn)
+        .build()
+        .expect("a configuration")
+}
+
+both! {
+    fn a_session_that_the_new_configuration_bears_is_kept<A>() {
+        let mut lab = Lab::<A>::new(over("203.0.113.0/30", Withdrawn::End, "10.0.0.0/8"));
+        let public = lab.udp_out(TENANT_A, "10.0.0.1:5000", "198.51.100.1:53");
+        lab.publish(over("203.0.113.0/30", Withdrawn::End, "10.0.0.0/16"));
+        assert_eq!(lab.udp_out(TENANT_A, "10.0.0.1:5000", "198.51.100.1:53"), public);
+        assert!(lab.udp_in("198.51.100.1:53", public).direction().is_some());
+        assert_eq!(lab.nat.stats().sessions_created, 1);
+    }
+
+    fn a_session_without_a_rule_ends_with_its_next_packet_or_by_housekeeping<A>() {
+        for by_packet in [true, false] {
+            let mut lab = Lab::<A>::new(over("203.0.113.0/30", Withdrawn::Drain, "10.0.0.0/8"));
+            let public = lab.udp_out(TENANT_A, "10.0.0.1:5000", "198.51.100.1:53");
+            lab.publish(over("203.0.113.0/30", Withdrawn::Drain, "10.1.0.0/16"));
+            if by_packet {
+                let out = lab.udp_in("198.51.100.1:53", public);
+                assert_eq!(out.dropped(), Some(DropReason::NoMapping));
+                let out = lab.send(TENANT_A, &Build::udp("10.0.0.1:5000", "198.51.100.1:53"));
+                assert_eq!(out.untouched(), Some(UntouchedReason::NoPool));
+            } else {
+                lab.tick();
+            }
+            assert_eq!((lab.sessions(), lab.mappings()), (0, 0));
+            assert_eq!(lab.nat.stats().sessions_ended(EndReason::Reconfigured), 1);
+        }
+    }
+
+    fn f29_sessions_of_a_withdrawn_address_drain_and_new_ones_go_elsewhere<A>() {
+        let mut lab = Lab::<A>::new(both_prefixes(Withdrawn::Drain));
+        let public = lab.udp_out(TENANT_A, "10.0.0.1:5000", "198.51.100.1:53");
+        let gone = if net("203.0.113.0/30").contains(&public.ip()) { "203.0.113.4/30" } else { "203.0.113.0/30" };
+        lab.publish(over(gone, Withdrawn::Drain, "10.0.0.0/8"));
+        assert_eq!(lab.udp_out(TENANT_A, "10.0.0.1:5000", "198.51.100.1:53"), public, "it goes on");
+        assert!(lab.udp_in("198.51.100.1:53", public).direction().is_some());
+        let elsewhere = lab.udp_out(TENANT_A, "10.0.0.1:5000", "198.51.100.2:53");
+        assert!(net(gone).contains(&elsewhere.ip()), "{elsewhere}");
+        let uninvited = lab.udp_in("198.51.100.1:99", public);
+        assert!(uninvited.direction().is_none(), "no new session joins");
+        assert_eq!(lab.mappings(), 2);
+        lab.pass(301);
+        lab.tick();
+        assert_eq!(lab.mappings(), 0, "and it does not stay for ever");
+    }
+
+    fn sessions_of_a_withdrawn_address_can_be_ended_and_are_made_anew_not_doubled<A>() {
+        let mut lab = Lab::<A>::new(both_prefixes(Withdrawn::End));
+        let public = lab.udp_out(TENANT_A, "10.0.0.1:5000", "198.51.100.1:53");
+        let gone = if net("203.0.113.0/30").contains(&public.ip()) { "203.0.113.4/30" } else { "203.0.113.0/30" };
+        lab.publish(over(gone, Withdrawn::End, "10.0.0.0/8"));
+        let moved = lab.udp_out(TENANT_A, "10.0.0.1:5000", "198.51.100.1:53");
+        assert!(net(gone).contains(&moved.ip()));
+        assert_eq!((lab.sessions(), lab.mappings()), (1, 1));
+    }
+
+    fn changed_timeouts_hold_from_the_next_packet_on<A>() {
+        let mut lab = Lab::<A>::new(config(|_| ()));
+        lab.udp_out(TENANT_A, "10.0.0.1:5000", "198.51.100.1:53");
+        lab.publish(config(|behaviour| behaviour.timeouts.udp = Duration::from_secs(130)));
+        lab.udp_out(TENANT_A, "10.0.0.1:5000", "198.51.100.1:53");
+        lab.pass(131);
+        lab.tick();
+        assert_eq!(lab.sessions(), 0);
+    }
+
+    fn housekeeping_reaches_every_session_in_bounded_steps<A>() {
+        let mut lab = Lab::<A>::new(over("203.0.113.0/30", Withdrawn::End, "10.0.0.0/8"));
+        for port in 0..500 {
+            lab.udp_out(TENANT_A, &format!("10.0.0.1:{}", 1000 + port), "198.51.100.1:53");
+        }
+        lab.publish(over("203.0.113.0/30", Withdrawn::End, "10.1.0.0/16"));
+        lab.tick();
+        assert!(lab.sessions() >= 500 - 64);
+        for _ in 0..8 {
+            lab.tick();
+        }
+        assert_eq!(lab.sessions(), 0);
+    }
+
+    fn a_removed_peering_ends_its_sessions_and_leaves_the_other_tenant_alone<A>() {
+        let mut lab = Lab::<A>::new(config(|_| ()));
+        lab.udp_out(TENANT_A, "10.0.0.1:5000", "198.51.100.1:53");
+        let public = lab.udp_out(TENANT_B, "10.0.0.1:5000", "198.51.100.1:53");
+        let only_b = NatConfig::builder()
+            .pool(NatPool::new("public").realm("wan").prefix(net("203.0.113.0/30")))
+            .peering(Peering::new("b", TENANT_B, WORLD).source(SourceRule::new(net("10.0.0.0/8"), "public")))
+            .build()
+            .unwrap();
+        lab.publish(only_b);
+        lab.tick();
+        assert_eq!(lab.sessions(), 1);
+        assert!(lab.udp_in("198.51.100.1:53", public).direction().is_some());
+        let out = lab.send(TENANT_A, &Build::udp("10.0.0.1:5000", "198.51.100.1:53"));
+        assert_eq!(out.untouched(), Some(UntouchedReason::NoPeering));
+    }
+}
+
+fn both_prefixes(withdrawn: Withdrawn) -> NatConfig {
+    NatConfig::builder()
+        .pool(
+            NatPool::new("public")
+                .realm("wan")
+                .prefix(net("203.0.113.0/30"))
+                .prefix(net("203.0.113.4/30"))
+                .ports(2000..=2999),
+        )
+        .peering(
+            Peering::new("a", TENANT_A, WORLD).source(SourceRule::new(net("10.0.0.0/8"), "public")),
+        )
+        .withdrawn(withdrawn)
+        .build()
+        .expect("a configuration")
+}
