@@ -1,7 +1,8 @@
 # Shared by the stages that look at a replay; source it.
 
-# natshard ARG...: the release binary, built once.
-natshard() { cargo run --quiet --release --bin natshard -- "$@"; }
+# natshard ARG...: the release binary, as it was when the stage began.
+cargo build --quiet --release --bin natshard
+natshard() { "${CARGO_TARGET_DIR:-target}/release/natshard" "$@"; }
 
 # check_report FILE [MIN_ROUND_TRIPS]: the JSON report keeps its promises.
 check_report() {
