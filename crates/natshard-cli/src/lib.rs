@@ -16,10 +16,11 @@ mod verify;
 
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::{CommandFactory as _, Parser as _};
 
 use cli::{Cli, Command};
+use exit::Coded;
 pub use exit::Exit;
 use terminal::Terminal;
 
@@ -69,7 +70,7 @@ fn manual(command: Option<&str>) -> Result<Vec<u8>> {
         page = page
             .find_subcommand(name)
             .cloned()
-            .with_context(|| format!("no command `{name}`; there are {known}"))?;
+            .ok_or_else(|| Coded::usage(format!("no command `{name}`; there are {known}")))?;
         let full = format!("natshard-{name}");
         page = page.name(full.clone()).display_name(full);
     }

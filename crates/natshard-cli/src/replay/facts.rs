@@ -187,7 +187,10 @@ impl Facts {
             QuotedTransport::IcmpQuery { identifier, .. } => {
                 (Protocol::Icmp, identifier, identifier)
             }
-            QuotedTransport::LaterFragment { .. } | QuotedTransport::Other(_) => return None,
+            QuotedTransport::LaterFragment { protocol } => {
+                return self.route_error_about_fragment(quoted, protocol);
+            }
+            QuotedTransport::Other(_) => return None,
         };
         let inside = End {
             address: quoted.source(),
@@ -220,6 +223,34 @@ impl Facts {
             quoted: Some(Edit {
                 source: Some(edit(outside.public, Some(outside.public.port))),
                 destination: remote_moved.then(|| edit(outside.remote, None)),
+                ..Edit::default()
+            }),
+        })
+    }
+}
+
+impl Facts {
+    /// An ICMP error about a fragment without ports; the addresses are all there is.
+    fn route_error_about_fragment(&self, quoted: &Quoted, protocol: u8) -> Option<Route> {
+        let outside = self.pairs.get(&Pair {
+            protocol,
+            remote: quoted.destination(),
+            inside: quoted.source(),
+            datagram: None,
+        })?;
+        let public = Some(Endpoint {
+            address: outside.public.address,
+            port: None,
+        });
+        Some(Route {
+            vpc: outside.vpc,
+            public: None,
+            outer: Edit {
+                destination: public,
+                ..Edit::default()
+            },
+            quoted: Some(Edit {
+                source: public,
                 ..Edit::default()
             }),
         })

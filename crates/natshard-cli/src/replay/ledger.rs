@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 
 use hashbrown::HashMap;
-use natshard::{AllocError, Protocol, Reason, Tick};
+use natshard::{AllocError, Protocol, Reason, Steering, Tick};
 use natshard_nat::packet::{Link, View, dissect};
 use natshard_nat::{Direction, Event, MappingInfo, ReleasedFrame, Sink, Verdict, VpcId};
 
@@ -58,6 +58,8 @@ struct Held {
 /// The book of one worker.
 pub(crate) struct Ledger<'c> {
     context: &'c Context,
+    /// Where the engine would steer replies to.
+    steering: Steering,
     pub(crate) counts: Counts,
     pub(crate) findings: Findings,
     pub(crate) facts: Facts,
@@ -77,6 +79,7 @@ impl<'c> Ledger<'c> {
     pub(super) fn new(context: &'c Context) -> Self {
         Ledger {
             context,
+            steering: context.engine.steering(),
             counts: Counts::default(),
             findings: Findings::default(),
             facts: Facts::default(),
@@ -150,7 +153,7 @@ impl<'c> Ledger<'c> {
             return Steered::Here;
         };
         let public = SocketAddr::new(public.address, public.port);
-        match self.context.engine.owner(realm, protocol, public) {
+        match self.steering.owner(realm, protocol, public) {
             Some(owner) if owner.as_index() == shard => Steered::Here,
             Some(_) => Steered::Elsewhere,
             None => Steered::Nowhere,

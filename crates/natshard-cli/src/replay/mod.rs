@@ -28,8 +28,7 @@ mod run;
 mod sampler;
 mod summary;
 mod survey;
-#[cfg(test)]
-mod tests;
+
 mod worker;
 
 use std::path::{Path, PathBuf};

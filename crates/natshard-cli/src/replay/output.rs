@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use anyhow::Result;
-use comfy_table::{Attribute, Cell, CellAlignment, Color, Table, presets};
+use comfy_table::{Attribute, Cell, CellAlignment, Color, LineStyle, Table, TableStyle};
 use serde_json::json;
 
-use super::summary::Summary;
+use super::summary::{Pool, Summary};
 use crate::config::grouped;
 
 /// The document of schema version 1.
@@ -17,15 +17,15 @@ pub(super) fn json(summary: &Summary) -> Result<String> {
     let pools: Vec<_> = summary
         .pools
         .iter()
-        .map(|pool| {
+        .map(|Pool { used, leased }| {
             json!({
-                "name": pool.name,
-                "realm": pool.realm,
-                "prefixes": pool.prefixes,
-                "ports": pool.ports,
-                "identifiers": pool.identifiers,
-                "capacity": pool.capacity,
-                "leased": pool.peak_leased,
+                "name": used.name,
+                "realm": used.realm,
+                "prefixes": used.prefixes,
+                "ports": used.ports,
+                "identifiers": used.identifiers,
+                "capacity": used.capacity,
+                "leased": leased,
             })
         })
         .collect();
@@ -111,6 +111,10 @@ pub(super) fn table(summary: &Summary, colored: bool) -> String {
     out
 }
 
+/// A rule below the header and nothing else.
+const RULED: TableStyle =
+    TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+
 #[derive(Clone, Copy)]
 struct Paint {
     colored: bool,
@@ -133,7 +137,7 @@ impl Paint {
 
     fn table(self, header: &[&str]) -> Table {
         let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+        table.load_style(RULED);
         match self.colored {
             true => table.enforce_styling(),
             false => table.force_no_tty(),
@@ -230,13 +234,13 @@ fn pools(summary: &Summary, paint: Paint) -> String {
         false => "pools",
     };
     let mut table = paint.table(&[title, "prefixes", "ports", "capacity", "leased at the end"]);
-    for pool in &summary.pools {
+    for Pool { used, leased } in &summary.pools {
         table.add_row([
-            Cell::new(&pool.name),
-            Cell::new(pool.prefixes.join("\n")).set_alignment(CellAlignment::Right),
-            Cell::new(&pool.ports).set_alignment(CellAlignment::Right),
-            number(pool.capacity),
-            number(pool.peak_leased.unwrap_or(0)),
+            Cell::new(&used.name),
+            Cell::new(used.prefixes.join("\n")).set_alignment(CellAlignment::Right),
+            Cell::new(&used.ports).set_alignment(CellAlignment::Right),
+            number(used.capacity),
+            number(*leased),
         ]);
     }
     table.to_string()

@@ -36,6 +36,7 @@ struct Sorter<'s> {
     amplifier: Amplifier,
     counts: Counts,
     frames: u64,
+    unsent: u64,
     clock: u64,
 }
 
@@ -49,6 +50,7 @@ impl<'s> WindowReader<'s> {
                 amplifier: Amplifier::new(amplify, plan),
                 counts: Counts::default(),
                 frames: 0,
+                unsent: 0,
                 clock: 0,
             },
             next: None,
@@ -65,6 +67,7 @@ impl<'s> WindowReader<'s> {
         while let Some(frame) = self.sequence.next()? {
             let data = frame.data;
             let Some(item) = self.sorter.sort(&frame)? else {
+                self.sorter.unsent += 1;
                 continue;
             };
             let now = Tick::from_millis(frame.clock / 1_000_000);
@@ -87,6 +90,11 @@ impl<'s> WindowReader<'s> {
     /// Frames read so far, before amplification.
     pub(super) fn frames(&self) -> u64 {
         self.sorter.frames
+    }
+
+    /// Frames that were counted here and not given to any worker.
+    pub(super) fn unsent(&self) -> u64 {
+        self.sorter.unsent
     }
 
     /// Replay time of the last frame, in nanoseconds.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use natshard::{AllocError, Engine};
+use natshard::{AllocError, Engine, Protocol};
 use natshard_nat::{EndReason, NatDefaultAllocator, NatStats};
 
 use super::batch::Batch;
@@ -18,7 +18,7 @@ use super::plan::Plan;
 use super::progress::Progress as Bar;
 use super::reader::WindowReader;
 use super::sampler::Sampler;
-use super::summary::{Lives, Summary};
+use super::summary::{Lives, Pool, Summary};
 use super::survey::Survey;
 use super::worker::{Progress, Worker};
 use crate::capture::{Source, Writer};
@@ -41,6 +41,8 @@ struct Traffic<'c> {
     /// Faults that the last census showed, before and after everything was given back.
     census_faults: Vec<String>,
     leased: BTreeMap<String, u64>,
+    /// Packets that were given to the workers.
+    packets: u64,
 }
 
 /// Replays the captures.
@@ -76,6 +78,7 @@ pub(super) fn replay(
         Bar::new(terminal.progress, survey.packets),
     )?;
     let simulated = Duration::from_nanos(reader.clock());
+    let handled = traffic.packets + reader.unsent();
     let (counts, complaints) = reader.finish();
     if let Some(writer) = writer {
         writer.finish()?;
@@ -97,8 +100,9 @@ pub(super) fn replay(
             .map(|(capture, why)| format!("{capture}: {why}"))
             .collect(),
         elapsed,
+        handled,
         simulated,
-        pools: pools(&context, &traffic.leased),
+        pools: pools(&context, &traffic.leased, &sampler.peaks),
         default_pools: context.plan.is_default,
         shards,
         amplify: args.amplify,
@@ -225,6 +229,7 @@ fn run_windows<'c>(
             .map(|(name, books)| (name.clone(), books.leased))
             .collect();
         let (sessions_peak, tuples_peak) = (team.sessions_peak, team.tuples_peak);
+        let packets = team.packets;
         let (stats, ledgers) = team.dismiss();
         let census = context.engine.census();
         census_faults.extend(
@@ -239,6 +244,7 @@ fn run_windows<'c>(
             tuples_peak,
             census_faults,
             leased,
+            packets,
         })
     })
 }
@@ -391,7 +397,11 @@ fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
 }
 
 /// The pools as they were used.
-fn pools(context: &Context, leased: &BTreeMap<String, u64>) -> Vec<PoolUsed> {
+fn pools(
+    context: &Context,
+    leased: &BTreeMap<String, u64>,
+    peaks: &BTreeMap<String, u64>,
+) -> Vec<Pool> {
     let census = context.engine.census();
     let pools = context.plan.nat.pools().iter().map(|pool| {
         let range = |protocol| {
@@ -399,14 +409,17 @@ fn pools(context: &Context, leased: &BTreeMap<String, u64>) -> Vec<PoolUsed> {
             format!("{}-{}", range.start(), range.end())
         };
         let books = census.pools.get(pool.name()).copied().unwrap_or_default();
-        PoolUsed {
-            name: pool.name().into(),
-            realm: pool.realm_name().into(),
-            prefixes: pool.prefixes().iter().map(ToString::to_string).collect(),
-            ports: range(natshard::Protocol::Tcp),
-            identifiers: range(natshard::Protocol::Icmp),
-            capacity: books.capacity - books.excluded,
-            peak_leased: leased.get(pool.name()).copied(),
+        Pool {
+            leased: leased.get(pool.name()).copied().unwrap_or_default(),
+            used: PoolUsed {
+                name: pool.name().into(),
+                realm: pool.realm_name().into(),
+                prefixes: pool.prefixes().iter().map(ToString::to_string).collect(),
+                ports: range(Protocol::Tcp),
+                identifiers: range(Protocol::Icmp),
+                capacity: books.capacity - books.excluded,
+                peak_leased: peaks.get(pool.name()).copied(),
+            },
         }
     });
     pools.collect()

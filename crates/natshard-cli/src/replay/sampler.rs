@@ -1,5 +1,6 @@
 //! The engine's census over simulated time, for the report.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use natshard::{Census, Engine};
@@ -24,6 +25,8 @@ pub(super) struct Sampler {
     interval: u64,
     due: u64,
     pub(super) samples: Vec<Sample>,
+    /// The most ports of each pool leased in any sample.
+    pub(super) peaks: BTreeMap<String, u64>,
     /// What the verifier found wrong with a census.
     pub(super) faults: Vec<String>,
 }
@@ -38,6 +41,7 @@ impl Sampler {
             interval: (duration / (MOST as u64 - 8)).max(1),
             due: 0,
             samples: Vec::new(),
+            peaks: BTreeMap::new(),
             faults: Vec::new(),
         }
     }
@@ -62,6 +66,10 @@ impl Sampler {
         self.faults.extend(census::imbalances(census));
         if !self.wanted {
             return;
+        }
+        for (name, books) in &census.pools {
+            let peak = self.peaks.entry(name.clone()).or_default();
+            *peak = books.leased.max(*peak);
         }
         if self.samples.len() == MOST {
             let mut nth = 0;

@@ -32,12 +32,14 @@ pub(super) struct Summary {
     pub(super) faults: Vec<String>,
     /// What the user should know.
     pub(super) warnings: Vec<String>,
+    /// Packets that were really handled: those that amplification merely counts are not.
+    pub(super) handled: u64,
     /// Time it took.
     pub(super) elapsed: Duration,
     /// Time it covered.
     pub(super) simulated: Duration,
     /// The pools, with what was leased of them.
-    pub(super) pools: Vec<PoolUsed>,
+    pub(super) pools: Vec<Pool>,
     /// Whether they are the default ones.
     pub(super) default_pools: bool,
     /// Worker threads.
@@ -52,6 +54,15 @@ pub(super) struct Summary {
     pub(super) lease_samples: Vec<LeaseSample>,
     /// How many leases there were.
     pub(super) leases_total: u64,
+}
+
+/// A pool as it was used.
+#[derive(Clone, Debug)]
+pub(super) struct Pool {
+    /// For the report.
+    pub(super) used: PoolUsed,
+    /// Ports leased when the traffic ended.
+    pub(super) leased: u64,
 }
 
 /// How many there were of something that begins and ends.
@@ -71,9 +82,9 @@ impl Summary {
         self.findings.pass() && self.faults.is_empty()
     }
 
-    /// Packets per second of the time it took.
+    /// Packets handled per second of the time it took.
     pub(super) fn packets_per_second(&self) -> f64 {
-        self.counts.read as f64 / self.elapsed.as_secs_f64().max(1e-9)
+        self.handled as f64 / self.elapsed.as_secs_f64().max(1e-9)
     }
 
     /// What was replayed, in a few words.
@@ -170,7 +181,7 @@ impl Summary {
             dropped: counts(&read.dropped),
             untouched: counts(&read.untouched),
             refused: counts(&self.refused),
-            pools: self.pools.clone(),
+            pools: self.pools.iter().map(|it| it.used.clone()).collect(),
             notes,
         }
     }

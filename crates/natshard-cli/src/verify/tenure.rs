@@ -172,3 +172,128 @@ fn keep_longest<'t>(longest: &mut [Option<&'t Tenure>; 2], new: &'t Tenure) {
         longest[1] = Some(new);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::IpAddr;
+
+    const HOLD_DOWN: u64 = 120_000;
+
+    fn end(address: [u8; 4], port: u16) -> WireEnd {
+        WireEnd {
+            protocol: 6,
+            port,
+            address: IpAddr::from(address),
+        }
+    }
+
+    fn public(port: u16) -> Public {
+        Public {
+            realm: 0,
+            end: end([203, 0, 113, 1], port),
+        }
+    }
+
+    fn inside(host: u8) -> Inside {
+        Inside {
+            vpc: 0,
+            end: end([10, 0, 0, host], 4000),
+        }
+    }
+
+    fn judge(all: Vec<Tenures>) -> (u64, u64) {
+        let judgement = Tenures::judge(all, HOLD_DOWN);
+        (judgement.duplicates, judgement.unrested)
+    }
+
+    #[test]
+    fn one_tuple_for_each_endpoint_is_in_order() {
+        let mut tenures = Tenures::default();
+        for host in 0..10 {
+            tenures.seen(public(2000 + u16::from(host)), inside(host), 5);
+            tenures.seen(public(2000 + u16::from(host)), inside(host), 500);
+        }
+        assert_eq!(tenures.alive(), 10);
+        assert_eq!(judge(vec![tenures]), (0, 0));
+    }
+
+    #[test]
+    fn a_tuple_with_two_owners_at_once_is_caught() {
+        let mut tenures = Tenures::default();
+        tenures.seen(public(2000), inside(1), 0);
+        tenures.seen(public(2000), inside(2), 10);
+        tenures.seen(public(2000), inside(1), 20);
+        assert_eq!(judge(vec![tenures]).0, 1);
+    }
+
+    #[test]
+    fn a_tuple_with_owners_in_two_shards_is_caught() {
+        let (mut one, mut other) = (Tenures::default(), Tenures::default());
+        one.seen(public(2000), inside(1), 0);
+        other.seen(public(2000), inside(2), 1_000_000);
+        assert_eq!(judge(vec![one, other]), (1, 0), "the first never ended");
+    }
+
+    #[test]
+    fn the_same_tuple_in_another_realm_or_protocol_is_another_tuple() {
+        let mut tenures = Tenures::default();
+        let mut elsewhere = public(2000);
+        elsewhere.realm = 1;
+        let mut udp = public(2000);
+        udp.end.protocol = 17;
+        tenures.seen(public(2000), inside(1), 0);
+        tenures.seen(elsewhere, inside(2), 0);
+        tenures.seen(udp, inside(3), 0);
+        assert_eq!(judge(vec![tenures]), (0, 0));
+    }
+
+    fn reused_after(rest: u64, needs_no_rest: bool) -> (u64, u64) {
+        let (mut one, mut other) = (Tenures::default(), Tenures::default());
+        one.seen(public(2000), inside(1), 0);
+        one.ended(public(2000), inside(1), 1000, needs_no_rest);
+        other.seen(public(2000), inside(2), 1000 + rest);
+        judge(vec![one, other])
+    }
+
+    #[test]
+    fn a_tuple_reused_before_its_hold_down_is_caught() {
+        assert_eq!(reused_after(HOLD_DOWN, false), (0, 0));
+        assert_eq!(reused_after(HOLD_DOWN - 1, false), (0, 1));
+        assert_eq!(reused_after(0, false), (0, 1));
+        assert_eq!(reused_after(0, true), (0, 0), "a port that needs no rest");
+    }
+
+    #[test]
+    fn an_endpoint_may_have_its_own_tuple_back_and_hides_nobody() {
+        let mut tenures = Tenures::default();
+        tenures.seen(public(2000), inside(1), 0);
+        tenures.ended(public(2000), inside(1), 1000, false);
+        tenures.seen(public(2000), inside(1), 2000);
+        tenures.ended(public(2000), inside(1), 3000, false);
+        tenures.seen(public(2000), inside(2), 4000);
+        assert_eq!(judge(vec![tenures]), (0, 1));
+    }
+
+    #[test]
+    fn an_endpoint_that_comes_between_does_not_hide_the_one_before() {
+        let mut tenures = Tenures::default();
+        tenures.seen(public(2000), inside(1), 0);
+        tenures.seen(public(2000), inside(2), 10);
+        tenures.ended(public(2000), inside(2), 20, false);
+        tenures.seen(public(2000), inside(1), 30);
+        tenures.ended(public(2000), inside(1), 40, false);
+        tenures.seen(public(2000), inside(2), 50);
+        tenures.ended(public(2000), inside(2), 60, false);
+        // The second tenure lies within the first, the third follows both too soon.
+        assert_eq!(judge(vec![tenures]), (1, 1));
+    }
+
+    #[test]
+    fn an_end_that_no_frame_began_changes_nothing() {
+        let mut tenures = Tenures::default();
+        tenures.ended(public(2000), inside(1), 1000, false);
+        assert_eq!(tenures.alive(), 0);
+        assert_eq!(judge(vec![tenures]), (0, 0));
+    }
+}
