@@ -86,11 +86,17 @@ impl Frame<'_> {
         for tick in &self.x.ticks {
             let _ = write!(out, "M{:.1} 0V{UNITS}", tick.at * UNITS);
         }
-        let _ = write!(
-            out,
-            "\"/>\n{}</svg></div>\n<div class=\"x\" aria-hidden=\"true\">",
-            self.shapes
-        );
+        let _ = write!(out, "\"/>\n{}", self.shapes);
+        for (from, to) in self.x.folds() {
+            let _ = write!(
+                out,
+                "<path class=\"fold\" d=\"M{:.1} 0H{:.1}V{UNITS}H{:.1}Z\"/>",
+                from * UNITS,
+                to * UNITS,
+                from * UNITS
+            );
+        }
+        out.push_str("</svg></div>\n<div class=\"x\" aria-hidden=\"true\">");
         for (index, tick) in self.x.ticks.iter().enumerate() {
             // Labels at the edges are turned inwards so that the page does not clip them.
             let edge = match tick.at {

@@ -3,6 +3,7 @@
 mod bars;
 mod cards;
 pub(crate) mod data;
+mod fold;
 mod frame;
 mod html;
 mod scale;
@@ -15,6 +16,7 @@ use std::fmt::Write as _;
 
 use data::Report;
 use html::Esc;
+use scale::Axis;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -46,8 +48,11 @@ pub(crate) fn render(report: &Report) -> String {
         }
         out.push_str("</ul>\n");
     }
-    series::write(&mut out, &report.samples);
-    scatter::write(&mut out, report);
+    // One time axis for all pictures, so that they can be compared.
+    let samples = report.samples.iter().map(|it| it.at);
+    let time = Axis::time(samples.chain(report.flows.iter().map(|it| it.at)));
+    series::write(&mut out, &report.samples, &time);
+    scatter::write(&mut out, report, &time);
     bars::write(&mut out, report);
     cards::verify(&mut out, &report.verify);
     cards::pools(&mut out, report);

@@ -1,5 +1,7 @@
 //! Axes: round tick values for counts and for time.
 
+use super::fold;
+
 /// One tick of an axis: where it stands (0 to 1) and what it says.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Tick {
@@ -9,15 +11,24 @@ pub(crate) struct Tick {
     pub(crate) label: String,
 }
 
-/// A linear axis with round ticks.
+/// An axis with round ticks: linear, or of time, whose long silences are folded.
 #[derive(Clone, Debug)]
 pub(crate) struct Axis {
-    from: f64,
-    to: f64,
+    /// Its linear pieces, ascending; between two of them lies a fold.
+    pieces: Vec<Piece>,
     /// Its ticks, ascending.
     pub(crate) ticks: Vec<Tick>,
-    /// The unit of the labels; empty for counts.
-    pub(crate) unit: &'static str,
+    /// What the labels are, units above all; empty for counts.
+    pub(crate) unit: String,
+}
+
+/// A linear piece of an axis: these values stand between these two places (0 to 1).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Piece {
+    from: f64,
+    to: f64,
+    begin: f64,
+    end: f64,
 }
 
 impl Axis {
@@ -33,15 +44,61 @@ impl Axis {
             })
             .collect();
         Axis {
-            from: 0.0,
-            to,
+            pieces: vec![Piece::whole(0.0, to)],
             ticks,
-            unit: "",
+            unit: String::new(),
         }
     }
 
-    /// An axis of simulated seconds; a span of no length is shown as one second.
-    pub(crate) fn time(from: f64, to: f64) -> Self {
+    /// An axis of simulated seconds on which these moments can be told apart: silences that would
+    /// press everything else together are folded. A span of no length is shown as one second.
+    pub(crate) fn time(moments: impl Iterator<Item = f64>) -> Self {
+        let mut moments: Vec<f64> = moments.filter(|it| it.is_finite()).collect();
+        moments.sort_by(f64::total_cmp);
+        let (Some(&from), Some(&to)) = (moments.first(), moments.last()) else {
+            return Self::unfolded(0.0, 0.0);
+        };
+        let silences = fold::silences(&moments);
+        if silences.is_empty() {
+            return Self::unfolded(from, to);
+        }
+        let pieces = fold::pieces(from, to, &silences);
+        let mut ticks: Vec<Tick> = Vec::new();
+        for piece in &pieces {
+            // A label needs room to its right.
+            if ticks.last().is_none_or(|last| piece.begin - last.at > 0.1) {
+                ticks.push(Tick {
+                    at: piece.begin,
+                    label: seconds(piece.from),
+                });
+            }
+        }
+        let longest = silences
+            .iter()
+            .map(|(from, to)| to - from)
+            .fold(0.0, f64::max);
+        let (count, plural) = (silences.len(), if silences.len() == 1 { "" } else { "s" });
+        Axis {
+            pieces,
+            ticks,
+            unit: format!(
+                "grey bands: {count} silence{plural} of up to {} left out",
+                seconds(longest)
+            ),
+        }
+    }
+
+    /// Where the silences were that are left out, from and to (0 to 1).
+    pub(crate) fn folds(&self) -> impl Iterator<Item = (f64, f64)> {
+        self.pieces.windows(2).map(|it| {
+            let (from, to) = (it[0].end, it[1].begin);
+            // Narrower than the room it has, so that it covers no point beside it.
+            let margin = (to - from) / 4.0;
+            (from + margin, to - margin)
+        })
+    }
+
+    fn unfolded(from: f64, to: f64) -> Self {
         let to = if to > from { to } else { from + 1.0 };
         let (unit, length) = time_unit(to - from);
         let (low, high) = (from / length, to / length);
@@ -60,10 +117,9 @@ impl Axis {
             value += step;
         }
         Axis {
-            from,
-            to,
+            pieces: vec![Piece::whole(from, to)],
             ticks,
-            unit,
+            unit: unit.into(),
         }
     }
 
@@ -77,16 +133,39 @@ impl Axis {
             })
             .collect();
         Axis {
-            from: 0.0,
-            to: 65535.0,
+            pieces: vec![Piece::whole(0.0, 65535.0)],
             ticks,
-            unit: "",
+            unit: String::new(),
         }
     }
 
     /// Where a value stands, 0 to 1.
     pub(crate) fn at(&self, value: f64) -> f64 {
-        ((value - self.from) / (self.to - self.from)).clamp(0.0, 1.0)
+        let after = self.pieces.partition_point(|piece| piece.from <= value);
+        let piece = self.pieces[after.saturating_sub(1)];
+        let part = ((value - piece.from) / (piece.to - piece.from)).clamp(0.0, 1.0);
+        piece.begin + part * (piece.end - piece.begin)
+    }
+}
+
+impl Piece {
+    const fn whole(from: f64, to: f64) -> Self {
+        Piece {
+            from,
+            to,
+            begin: 0.0,
+            end: 1.0,
+        }
+    }
+
+    /// A piece of an axis that is folded elsewhere.
+    pub(super) const fn new(from: f64, to: f64, begin: f64, end: f64) -> Self {
+        Piece {
+            from,
+            to,
+            begin,
+            end,
+        }
     }
 }
 
@@ -174,7 +253,7 @@ mod tests {
     fn a_count_axis_is_round_and_reaches_the_largest_value() {
         for largest in [0, 1, 3, 7, 99, 100, 101, 4096, 1_032_192, u64::MAX] {
             let axis = Axis::count(largest);
-            assert!(axis.to >= largest as f64, "{largest}");
+            assert!(axis.pieces[0].to >= largest as f64, "{largest}");
             assert!((2..=7).contains(&axis.ticks.len()), "{largest}: {axis:?}");
             assert_eq!(axis.ticks[0].label, "0");
             let labels: std::collections::HashSet<_> =
@@ -196,7 +275,7 @@ mod tests {
             (0.0, 1e12),
             (-3.0, 4.0),
         ] {
-            let axis = Axis::time(from, to);
+            let axis = Axis::time([from, to].into_iter());
             assert!(!axis.ticks.is_empty(), "{from}..{to}");
             assert!(axis.ticks.len() <= 12, "{from}..{to}: {axis:?}");
             assert!(axis.ticks.iter().all(|it| (0.0..=1.0).contains(&it.at)));

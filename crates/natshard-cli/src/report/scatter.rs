@@ -19,7 +19,7 @@ const ROWS: usize = 200;
 const TITLE: &str = "Where each flow's public port fell";
 
 /// The picture with its table.
-pub(crate) fn write(out: &mut String, report: &Report) {
+pub(crate) fn write(out: &mut String, report: &Report, x: &Axis) {
     let flows: Vec<Flow> = report
         .flows
         .iter()
@@ -30,18 +30,6 @@ pub(crate) fn write(out: &mut String, report: &Report) {
         frame::empty(out, "flows", TITLE, "No flow was given a public port.");
         return;
     }
-    let (from, to) = flows.iter().fold((f64::MAX, f64::MIN), |(from, to), it| {
-        (from.min(it.at), to.max(it.at))
-    });
-    // On the time axis of the other pictures, so that they can be compared.
-    let (from, to) = report
-        .samples
-        .iter()
-        .filter(|it| it.at.is_finite())
-        .fold((from, to), |(from, to), it| {
-            (from.min(it.at), to.max(it.at))
-        });
-    let x = Axis::time(from, to);
     let y = Axis::port();
     let drawn: Vec<Flow> = if flows.len() > POINTS {
         (0..POINTS)
@@ -87,7 +75,7 @@ pub(crate) fn write(out: &mut String, report: &Report) {
         title: TITLE,
         summary: &summary,
         vertical: "port or identifier",
-        x: &x,
+        x,
         y: &y,
         keys: &[
             Key {

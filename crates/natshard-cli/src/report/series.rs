@@ -29,22 +29,21 @@ const BLOCKS: [Curve; 3] = [
 ];
 
 /// Both pictures.
-pub(crate) fn write(out: &mut String, samples: &[Sample]) {
+pub(crate) fn write(out: &mut String, samples: &[Sample], x: &Axis) {
     let mut samples: Vec<Sample> = samples
         .iter()
         .copied()
         .filter(|it| it.at.is_finite())
         .collect();
     samples.sort_by(|a, b| a.at.total_cmp(&b.at));
-    let (Some(first), Some(last)) = (samples.first(), samples.last()) else {
+    if samples.is_empty() {
         let why = "No sample of the engine was taken.";
         frame::empty(out, "ports", "Ports in use over time", why);
         frame::empty(out, "blocks", "Blocks by phase over time", why);
         return;
-    };
-    let x = Axis::time(first.at, last.at);
-    ports(out, &samples, &x);
-    blocks(out, &samples, &x);
+    }
+    ports(out, &samples, x);
+    blocks(out, &samples, x);
 }
 
 fn ports(out: &mut String, samples: &[Sample], x: &Axis) {
@@ -95,7 +94,7 @@ fn ports(out: &mut String, samples: &[Sample], x: &Axis) {
             },
             Key {
                 class: "cooling",
-                label: "cooling (released, resting)",
+                label: "cooling (given back, resting or rested)",
             },
             Key {
                 class: "unissued",

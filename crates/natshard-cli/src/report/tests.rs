@@ -294,6 +294,22 @@ fn free_blocks_do_not_press_the_others_into_a_line() {
 }
 
 #[test]
+fn long_silences_are_folded_in_every_picture() {
+    let mut report = run(300, 300);
+    for sample in &mut report.samples[150..] {
+        sample.at += 1e8;
+    }
+    for flow in &mut report.flows[150..] {
+        flow.at += 1e8;
+    }
+    let page = render(&report);
+    assert_sound(&page);
+    assert_eq!(page.matches("class=\"fold\"").count(), 3);
+    assert_eq!(page.matches("grey bands: 1 silence of up to").count(), 3);
+    assert!(!render(&run(300, 300)).contains("class=\"fold\""));
+}
+
+#[test]
 fn one_fault_turns_the_verdict() {
     let mut report = run(2, 2);
     report.verify.duplicate_tuples = 1;
