@@ -10,6 +10,7 @@ mod port;
 mod reason;
 pub mod session;
 mod stats;
+mod steer;
 mod tuple;
 mod verdict;
 
@@ -30,6 +31,7 @@ pub use port::{NatPort, PortError, UnreservedPort};
 pub use reason::{DropReason, EndReason, UntouchedReason};
 pub use session::{NatSession, NatSessionManager, SessionTable};
 pub use stats::NatStats;
+pub use steer::{Steer, Steerer};
 pub use tuple::{NatTuple, VpcId};
 pub use verdict::{Direction, Verdict};
 

@@ -43,7 +43,11 @@ pub enum Verdict {
     Translated {
         /// Which way it went.
         direction: Direction,
-        /// The VPC it must be sent to.
+        /// The VPC it must be sent to. Where several function instances share the pools, an
+        /// outbound packet may be for a public tuple that another instance owns (a hairpin across
+        /// shards): [`NatConfig::public_pool`](crate::NatConfig::public_pool) of `to` and the new
+        /// destination tells, and [`Steerer`](crate::Steerer) where it goes
+        /// next, as a packet from `to`.
         to: VpcId,
     },
     /// Not a byte was changed: treat it as if there were no NAT.

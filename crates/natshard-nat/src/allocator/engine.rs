@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use natshard::{
-    AllocError, Burst, Engine, Family, Lease, PoolId, Protocol, Reason, Request, Shard, ShardError,
-    Strictness, Tick,
+    AllocError, Burst, Engine, Family, Lease, PoolId, Protocol, RealmId, Reason, Request, Shard,
+    ShardError, ShardId, Strictness, Tick,
 };
 
 use super::{AllocationError, NatAllocator, NatAllocatorBurst, NatRequest, SourceTarget};
@@ -21,6 +21,8 @@ pub struct NatDefaultAllocator {
     config: Option<Arc<NatConfig>>,
     /// Engine pools by [`PoolIndex`]; `None` until the engine has one of that name.
     pools: Vec<Option<PoolId>>,
+    /// Engine realms, likewise.
+    realms: Vec<Option<RealmId>>,
 }
 
 impl NatDefaultAllocator {
@@ -34,6 +36,7 @@ impl NatDefaultAllocator {
             shard: engine.shard(index)?,
             config: None,
             pools: Vec::new(),
+            realms: Vec::new(),
         })
     }
 
@@ -44,20 +47,18 @@ impl NatDefaultAllocator {
     }
 
     fn resolve(&mut self, config: &Arc<NatConfig>) {
-        if !self
-            .config
-            .as_ref()
-            .is_some_and(|known| Arc::ptr_eq(known, config))
-        {
-            self.pools.clear();
-            self.pools.extend(
-                config
-                    .pools()
-                    .iter()
-                    .map(|pool| self.engine.pool(pool.name())),
-            );
-            self.config = Some(Arc::clone(config));
+        let known = self.config.as_ref();
+        if known.is_some_and(|known| Arc::ptr_eq(known, config)) {
+            return;
         }
+        let (engine, pools) = (&self.engine, config.pools());
+        self.pools.clear();
+        self.pools
+            .extend(pools.iter().map(|pool| engine.pool(pool.name())));
+        self.realms.clear();
+        self.realms
+            .extend(pools.iter().map(|pool| engine.realm(pool.realm_name())));
+        self.config = Some(Arc::clone(config));
     }
 }
 
@@ -68,9 +69,11 @@ impl NatAllocator for NatDefaultAllocator {
     fn burst<'a>(&'a mut self, now: Tick, config: &'a Arc<NatConfig>) -> EngineBurst<'a> {
         self.resolve(config);
         EngineBurst {
+            shard: self.shard.id(),
             burst: self.shard.burst(now),
             engine: &self.engine,
             pools: &mut self.pools,
+            realms: &self.realms,
             config,
         }
     }
@@ -82,9 +85,11 @@ impl NatAllocator for NatDefaultAllocator {
 
 /// A burst of the engine's shard.
 pub struct EngineBurst<'a> {
+    shard: ShardId,
     burst: Burst<'a>,
     engine: &'a Engine,
     pools: &'a mut [Option<PoolId>],
+    realms: &'a [Option<RealmId>],
     config: &'a NatConfig,
 }
 
@@ -133,6 +138,12 @@ impl NatAllocatorBurst for EngineBurst<'_> {
 
     fn release(&mut self, lease: Lease, reason: Reason) {
         self.burst.release_with(lease, reason);
+    }
+
+    fn is_elsewhere(&self, pool: PoolIndex, protocol: Protocol, public: SocketAddr) -> bool {
+        let realm = self.realms[pool.as_index()];
+        let owner = realm.and_then(|realm| self.engine.owner(realm, protocol, public));
+        owner.is_some_and(|owner| owner != self.shard)
     }
 }
 

@@ -8,10 +8,10 @@ mod engine;
 mod reference;
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use natshard::{AllocError, Reason, Tick};
+use natshard::{AllocError, Protocol, Reason, Tick};
 use thiserror::Error;
 
 pub use engine::{EngineBurst, NatDefaultAllocator};
@@ -125,6 +125,13 @@ pub trait NatAllocatorBurst {
 
     /// Gives a lease back; the reason says whether its port needs to rest.
     fn release(&mut self, lease: Self::Lease, reason: Reason);
+
+    /// Whether another allocator over the same pools holds this tuple of `pool`: packets to it are
+    /// for the function instance over that allocator.
+    fn is_elsewhere(&self, pool: PoolIndex, protocol: Protocol, public: SocketAddr) -> bool {
+        let _ = (pool, protocol, public);
+        false
+    }
 
     /// What an IPv4 tuple is to be translated to, by the configuration's pools and rules. Takes a
     /// `&NatTuple` or a [`NatRequest`] with wishes.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use natshard::Protocol;
 
 use super::NatBurst;
-use crate::allocator::NatAllocator;
+use crate::allocator::{NatAllocator, NatAllocatorBurst};
 use crate::config::Behaviour;
 use crate::event::{Event, Sink};
 use crate::packet::{Edit, EditError, Endpoint, HopLimit, TcpFlags, Transport, View, apply};
@@ -169,13 +169,11 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         let mut second = None;
         if first.half == Half::Inside && self.sessions.session(first.id).is_hairpin() {
             let returning = self.returning(first, &packet);
-            let leg = match self.live(&returning.key) {
-                Some(leg) => leg,
-                None => self.open_returning(&returning)?,
-            };
-            (_, to) = self.travel(leg, &returning, &mut rewrite);
-            direction = Direction::Hairpin;
-            second = Some(leg);
+            second = self.second_leg(&returning)?;
+            if let Some(leg) = second {
+                (_, to) = self.travel(leg, &returning, &mut rewrite);
+                direction = Direction::Hairpin;
+            }
         }
         let edit = rewrite.edit(packet.key.protocol, self.config.hop_limit());
         match apply(frame, view, &edit) {
@@ -319,16 +317,28 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         }
     }
 
-    /// The second leg of a packet towards a public address of ours.
-    fn open_returning(&mut self, packet: &Packet) -> Result<Leg, Verdict> {
-        let public = packet.key.destination_endpoint();
+    /// The second leg of a packet towards a public address of ours; `None` if it is for another
+    /// function instance to travel.
+    fn second_leg(&mut self, packet: &Packet) -> Result<Option<Leg>, Verdict> {
+        let key = &packet.key;
+        if let Some(leg) = self.live(key) {
+            return Ok(Some(leg));
+        }
+        let public = key.destination_endpoint();
         match self
             .sessions
-            .mapping_of_public(packet.key.vpc, packet.key.protocol, public)
+            .mapping_of_public(key.vpc, key.protocol, public)
         {
-            Some(mapping) => self.open_inbound(mapping, packet),
+            Some(mapping) => self.open_inbound(mapping, packet).map(Some),
+            None if self.is_elsewhere(key.vpc, key.protocol, public) => Ok(None),
             None => Err(Verdict::Dropped(DropReason::NoMapping)),
         }
+    }
+
+    /// Whether another function instance over the same pools has a mapping with that tuple.
+    pub(super) fn is_elsewhere(&self, vpc: VpcId, protocol: Protocol, public: SocketAddr) -> bool {
+        let pool = self.config.public_pool(vpc, public.ip());
+        pool.is_some_and(|pool| self.allocator.is_elsewhere(pool, protocol, public))
     }
 }
 

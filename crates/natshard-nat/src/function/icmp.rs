@@ -112,8 +112,10 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
             }
             Half::Inside if session.is_hairpin() => {
                 rewrite.outward(&info);
-                let to = self.returning_error(&info, &mut rewrite)?;
-                (Direction::Hairpin, to)
+                match self.returning_error(&info, &mut rewrite)? {
+                    Some(to) => (Direction::Hairpin, to),
+                    None => (Direction::Outbound, info.mapping.outside_vpc),
+                }
             }
             Half::Inside => {
                 rewrite.outward(&info);
@@ -137,12 +139,12 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
     }
 
     /// The second leg of an error about a packet that had hairpinned: on to the endpoint that sent
-    /// it (RFC 5508 REQ-7 b).
+    /// it (RFC 5508 REQ-7 b); `None` if it is for another function instance to travel.
     fn returning_error(
         &mut self,
         info: &SessionInfo,
         rewrite: &mut ErrorRewrite,
-    ) -> Result<VpcId, Verdict> {
+    ) -> Result<Option<VpcId>, Verdict> {
         let mapping = &info.mapping;
         let public = NatPort::new(mapping.public.port());
         let key = FlowKey {
@@ -156,12 +158,17 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
                 Protocol::Icmp => public,
             },
         };
-        let leg = self.live(&key).filter(|leg| leg.half == Half::Outside);
-        let leg = leg.ok_or(Verdict::Dropped(DropReason::IcmpErrorUnmatched))?;
+        let Some(leg) = self.live(&key).filter(|leg| leg.half == Half::Outside) else {
+            let public = key.destination_endpoint();
+            return match self.is_elsewhere(key.vpc, key.protocol, public) {
+                true => Ok(None),
+                false => Err(Verdict::Dropped(DropReason::IcmpErrorUnmatched)),
+            };
+        };
         let sender = self.sessions.session(leg.id).info();
         let source = rewrite.source.unwrap_or(mapping.public.ip());
         rewrite.inward(&sender, source);
-        Ok(sender.mapping.inside_vpc)
+        Ok(Some(sender.mapping.inside_vpc))
     }
 
     /// The verdict on an error that belongs to no session: it must not pass where its addresses

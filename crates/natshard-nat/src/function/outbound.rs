@@ -83,6 +83,9 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         if hairpin && !peering.behaviour_ref().hairpinning {
             return Err(Verdict::Dropped(DropReason::HairpinOff));
         }
+        if hairpin && !self.is_owned(tuple.destination_vpc, key.protocol, remote_outside) {
+            return Err(Verdict::Dropped(DropReason::NoMapping));
+        }
         self.make_room()?;
         let mapping = match self.shared_mapping(peering, &tuple, &selection) {
             Some(mapping) => {
@@ -112,6 +115,17 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
                 .sessions
                 .mapping_of_public(vpc, protocol, remote)
                 .is_some()
+    }
+
+    /// Whether anybody holds a public tuple. Of ICMP nobody knows before the packet has its public
+    /// identifier.
+    fn is_owned(&self, vpc: VpcId, protocol: Protocol, public: SocketAddr) -> bool {
+        protocol == Protocol::Icmp
+            || self
+                .sessions
+                .mapping_of_public(vpc, protocol, public)
+                .is_some()
+            || self.is_elsewhere(vpc, protocol, public)
     }
 
     /// The endpoint-independent mapping of the tuple's source, if there is one that the current

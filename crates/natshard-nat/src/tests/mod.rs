@@ -10,6 +10,7 @@ mod icmp;
 mod mapping;
 mod passing;
 mod properties;
+mod shards;
 mod tcp;
 mod timers;
 
