@@ -1,1 +1,105 @@
-//! Loom models; see the tests folder.
+//! The harness of the loom models.
+//!
+//! Every model obeys these rules: loom's main thread only builds, spawns, joins and checks; each
+//! interesting state has a reach counter, and a model in which one was never reached fails; each
+//! model has a twin with a planted bug, which must fail; an exploration that does not finish
+//! fails (loom panics when a bound is exceeded, and no preemption bound is set).
+#![cfg(loom)]
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub use natshard::model::Bug;
+
+/// Counts how often a state was reached, over all executions of a model.
+#[derive(Clone, Default, Debug)]
+pub struct Reach(Arc<AtomicUsize>);
+
+impl Reach {
+    /// It was reached.
+    pub fn hit(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// How often it was reached.
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// One model at a time: planted bugs are a matter of the process.
+static ONE: Mutex<()> = Mutex::new(());
+
+/// Explores a model completely and checks that every state of interest was reached.
+///
+/// # Panics
+///
+/// When an execution does, or a state was never reached.
+pub fn prove<const N: usize>(
+    name: &str,
+    states: [&str; N],
+    model: impl Fn(&[Reach; N]) + Send + Sync + 'static,
+) {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    natshard::model::plant(None);
+    let reach: [Reach; N] = std::array::from_fn(|_| Reach::default());
+    let started = std::time::Instant::now();
+    let executions = explore(reach.clone(), model);
+    print!(
+        "{name}: {executions} executions in {:.1?}, no preemption bound;",
+        started.elapsed()
+    );
+    for (state, reach) in states.iter().zip(&reach) {
+        print!(" {state}: {};", reach.count());
+    }
+    println!();
+    for (state, reach) in states.iter().zip(&reach) {
+        assert!(
+            reach.count() > 0,
+            "{name}: `{state}` was never reached: the model proves nothing"
+        );
+    }
+}
+
+/// Explores a model with a bug planted, which must be found.
+///
+/// # Panics
+///
+/// When the bug is not found.
+pub fn find<const N: usize>(
+    name: &str,
+    bug: Bug,
+    model: impl Fn(&[Reach; N]) + Send + Sync + 'static,
+) {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    natshard::model::plant(Some(bug));
+    let executions = Reach::default();
+    let seen = executions.clone();
+    let found = catch_unwind(AssertUnwindSafe(|| {
+        let reach: [Reach; N] = std::array::from_fn(|_| Reach::default());
+        explore(reach, move |reach| {
+            seen.hit();
+            model(reach);
+        })
+    }));
+    natshard::model::plant(None);
+    assert!(found.is_err(), "{name}: the planted {bug:?} was not found");
+    println!("{name}: {bug:?} found in execution {}", executions.count());
+}
+
+fn explore<const N: usize>(
+    reach: [Reach; N],
+    model: impl Fn(&[Reach; N]) + Send + Sync + 'static,
+) -> usize {
+    let executions = Reach::default();
+    let seen = executions.clone();
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = None;
+    builder.max_branches = 100_000;
+    builder.check(move || {
+        seen.hit();
+        model(&reach);
+    });
+    executions.count()
+}

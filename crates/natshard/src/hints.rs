@@ -7,20 +7,17 @@
 //! wrong. They may lie by excess; the state word of the block is the truth.
 
 use crate::block::PORTS;
+use crate::planted::{self, Bug};
 use crate::segments::Segments;
-use crate::sync::Word;
+use crate::sync::{MODEL, Word};
 
 /// Blocks of an address and protocol.
-#[cfg(not(loom))]
-pub const BLOCKS: usize = 65536 / PORTS;
-/// Blocks of an address and protocol, in a model.
-#[cfg(loom)]
-pub const BLOCKS: usize = 2;
+pub const BLOCKS: usize = if MODEL { 2 } else { 65536 / PORTS };
 /// 64-bit words of a set of blocks.
 pub const BLOCK_WORDS: usize = BLOCKS.div_ceil(64);
 
 /// Resting hints are told apart by slice modulo this.
-pub(crate) const BUCKETS: usize = 32;
+pub(crate) const BUCKETS: usize = if MODEL { 2 } else { 32 };
 /// How many kinds of hints there are.
 pub(crate) const KINDS: usize = 4 + BUCKETS;
 
@@ -137,7 +134,7 @@ impl PageHints {
     }
 }
 
-const LEVELS: usize = 4;
+const LEVELS: usize = if MODEL { 2 } else { 4 };
 
 /// The words of 64 addresses (or of 64 such groups, one level up), one per hint.
 #[derive(Debug)]
@@ -207,7 +204,7 @@ impl HintTree {
                 return;
             };
             above.0[hint.index()].clear_bits(1 << (position % 64));
-            if word.get() != 0 {
+            if !planted::on(Bug::ClearWithoutRecheck) && word.get() != 0 {
                 self.set_from(level + 1, hint, position);
                 return;
             }
@@ -246,7 +243,7 @@ impl HintTree {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::collections::BTreeSet;

@@ -107,10 +107,15 @@ impl Lease {
         self.port as usize / PORTS
     }
 
-    /// Sets the port's bit. The caller is pinned, so that the page outlives what follows;
-    /// returns the page and the slice the port rests from, if it rests.
+    /// Sets the port's bit. The caller is pinned, so that the page outlives what follows; when
+    /// the engine may be gone (not `alive`) nothing but the block is touched. Returns the page,
+    /// the block, and the slice the port rests from, if it rests.
     #[inline]
-    pub(crate) fn give_back(self, reason: Reason) -> (NonNull<Page>, usize, Option<u64>) {
+    pub(crate) fn give_back(
+        self,
+        reason: Reason,
+        alive: bool,
+    ) -> (NonNull<Page>, usize, Option<u64>) {
         let lease = ManuallyDrop::new(self);
         let page = lease.page();
         let rests = match reason {
@@ -121,6 +126,9 @@ impl Lease {
         let clock = &page.ground.clock;
         let slice = (rests && clock.rest() > 0).then(|| clock.slice());
         let block = lease.block();
+        if alive && slice.is_some() {
+            page.before_release(block);
+        }
         page.block(block)
             .give_back(lease.port as usize % PORTS, slice);
         (lease.page, block, slice)
@@ -139,12 +147,13 @@ impl Drop for Lease {
         };
         let visit = ground.visit();
         let pin = visit.pin();
-        let (page, block, slice) = lease.give_back(Reason::Ended);
+        // While it was not, the engine's regions and records are not freed before the pin ends.
+        let gone = ground.orphaned.get();
+        let (page, block, slice) = lease.give_back(Reason::Ended, !gone);
         // SAFETY: the pin was taken while the port was leased, so the page was linked then and
         // is not freed before the pin ends.
         let shared = unsafe { page.as_ref() };
-        if !ground.orphaned.get() {
-            // The engine's regions and records are not freed before the pin ends either.
+        if !gone {
             shared.after_release(block, slice);
         }
         let last = ground.orphaned.get() && shared.is_last();
@@ -240,7 +249,7 @@ impl RawLease {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -16,6 +16,9 @@ mod id;
 mod inner;
 mod layout;
 mod lease;
+#[cfg(loom)]
+#[doc(hidden)]
+pub mod model;
 mod page;
 mod planted;
 mod port_allocator;

@@ -171,6 +171,25 @@ impl Page {
         }
     }
 
+    /// What a releaser does before it stamps its port: sees to it that the stamp cannot be
+    /// confused with those of ports released a cycle of slices ago.
+    ///
+    /// Should two first releases after so long meet in one block, the second goes on without: a
+    /// port released a whole cycle ago may then be noticed late, never early.
+    #[inline]
+    pub(crate) fn before_release(&self, block: usize) {
+        if self.block(block).is_stale(&self.ground.clock) {
+            self.refresh(block);
+        }
+    }
+
+    #[cold]
+    fn refresh(&self, block: usize) {
+        if self.block(block).refresh(&self.ground.clock) {
+            self.settle(block);
+        }
+    }
+
     /// What a releaser does after its port's bit is set: see that a cooling block is listed.
     #[inline]
     pub(crate) fn after_release(&self, block: usize, slice: Option<u64>) {

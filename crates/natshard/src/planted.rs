@@ -14,7 +14,7 @@ pub enum Bug {
     QueueTakesWithoutClaiming,
     /// Recycling does not wait for the grace period.
     RecycleWithoutGrace,
-    /// A hint is cleared without looking at the block again.
+    /// A summary is cleared without looking at the words below again.
     ClearWithoutRecheck,
 }
 

@@ -103,7 +103,7 @@ impl BlockQueue {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::collections::VecDeque;

@@ -119,11 +119,13 @@ mod model {
         }
     }
 
+    /// One registered participant.
     #[derive(Debug)]
     pub struct Participant(Reclaimer);
 
     impl Participant {
-        pub(crate) fn pin(&self) -> Pin<'_> {
+        /// Pins.
+        pub fn pin(&self) -> Pin<'_> {
             let mut state = self.0.0.lock().unwrap();
             let id = state.next;
             state.next += 1;
@@ -136,6 +138,8 @@ mod model {
         }
     }
 
+    /// A pinned participant.
+    #[derive(Debug)]
     pub struct Pin<'a> {
         reclaimer: &'a Reclaimer,
         id: usize,

@@ -152,7 +152,7 @@ impl Region {
         }
         self.clearing.add(1);
         self.hints.clear(hint, position);
-        if !crate::planted::on(crate::planted::Bug::ClearWithoutRecheck) && !empty() {
+        if !empty() {
             self.hints.set(hint, position);
         }
         self.clearing.subtract(1);

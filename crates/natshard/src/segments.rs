@@ -1,9 +1,9 @@
 //! A lock-free vector that only grows and never moves what it holds.
 
-use crate::sync::Link;
+use crate::sync::{Link, MODEL};
 
-const FIRST: usize = 64;
-const SEGMENTS: usize = 20;
+const FIRST: usize = if MODEL { 2 } else { 64 };
+const SEGMENTS: usize = if MODEL { 3 } else { 20 };
 
 /// Elements in segments of 64, 128, 256, ...; each segment is allocated when first asked for.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl<T> Drop for Segments<T> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -243,7 +243,7 @@ impl Burst<'_> {
             drop(lease);
             return;
         }
-        let (page, block, slice) = lease.give_back(reason);
+        let (page, block, slice) = lease.give_back(reason, true);
         let stats = &self.shard().stats;
         stats.released.bump(1);
         if slice.is_some() {
@@ -291,6 +291,9 @@ impl Burst<'_> {
         let (block, port) = (raw.port as usize / PORTS, raw.port as usize % PORTS);
         let clock = &inner.ground.clock;
         let slice = (clock.rest() > 0).then(|| clock.slice());
+        if slice.is_some() {
+            page.before_release(block);
+        }
         if !page
             .block(block)
             .give_back_raw(raw.generation, port, raw.tag, slice)
@@ -539,7 +542,7 @@ impl Work<'_> {
                         page.unmark(hint, block);
                     }
                     let only: Mask = choose(wanted).into_iter().collect();
-                    let taken = here.take_fresh(me, &only);
+                    let taken = here.take_fresh(me, &only, clock);
                     self.shard.stats.blocks_claimed.bump(1);
                     self.count_single(pool, taken.count());
                     // The lease exists before the block is let go of.
@@ -604,12 +607,15 @@ impl Work<'_> {
         pool: &PoolLayout,
         choose: Choice<'_>,
     ) -> Option<usize> {
-        let here = page.block(block);
         let clock = &self.inner.ground.clock;
-        let port = choose(&here.rest(clock, clock.rest()).rested.and(wanted))?;
-        let only = [port].into_iter().collect();
-        self.count_warmed(page, block, &only, clock.rest());
-        here.take_owned(self.worker.id, &only);
+        let taken = page.block(block).judge_and_take(
+            self.worker.id,
+            clock,
+            clock.rest(),
+            |rested| choose(&rested.and(wanted)).into_iter().collect(),
+            |taken| self.count_warmed(page, block, taken, clock.rest()),
+        );
+        let port = taken.iter().next()?;
         self.count_single(pool, 1);
         Some(port)
     }

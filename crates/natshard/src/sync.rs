@@ -21,6 +21,9 @@ use loom::sync::atomic as imp;
 use std::sync::atomic as imp;
 use std::sync::atomic::Ordering;
 
+/// Whether this is a build for models, in which sizes shrink so that rare paths are common.
+pub(crate) const MODEL: bool = cfg!(loom);
+
 #[cfg(loom)]
 fn total_order() {
     imp::fence(Ordering::SeqCst);

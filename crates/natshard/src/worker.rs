@@ -176,7 +176,7 @@ impl Work<'_> {
                 for hint in [Hint::FREE, Hint::HALF, Hint::RIPE] {
                     page.unmark(hint, block);
                 }
-                let taken = here.take_fresh(self.id(), wanted);
+                let taken = here.take_fresh(self.id(), wanted, &self.inner.ground.clock);
                 if taken.is_empty() {
                     self.abandon(page, block, &taken);
                     return None;
@@ -191,9 +191,13 @@ impl Work<'_> {
                 }
                 page.unmark(Hint::HALF, block);
                 page.unmark(Hint::RIPE, block);
-                let judged = here.rest(clock, rest).rested.and(wanted);
-                self.count_warmed(page, block, &judged, rest);
-                here.take_owned(self.id(), &judged);
+                let judged = here.judge_and_take(
+                    self.id(),
+                    clock,
+                    rest,
+                    |rested| rested.and(wanted),
+                    |taken| self.count_warmed(page, block, taken, rest),
+                );
                 if judged.is_empty() {
                     here.cool(self.id());
                     page.settle(block);

@@ -31,14 +31,10 @@ pub use state::{BlockState, Phase};
 use crate::clock::{Clock, stamp};
 use crate::id::ShardId;
 use crate::planted::{self, Bug};
-use crate::sync::{Bytes, Flag, Small, Word};
+use crate::sync::{Bytes, Flag, MODEL, Small, Word};
 
 /// Ports of a block.
-#[cfg(not(loom))]
-pub const PORTS: usize = 256;
-/// Ports of a block, in a model.
-#[cfg(loom)]
-pub const PORTS: usize = 2;
+pub const PORTS: usize = if MODEL { 2 } else { 256 };
 /// 64-bit words of a set of ports.
 pub const WORDS: usize = PORTS.div_ceil(64);
 
@@ -52,21 +48,26 @@ pub struct Block {
     bits: [Word; WORDS],
     /// The latest slice of any release; only rises.
     last_release: Word,
+    /// The slice of the latest refresh: stamps of ports released since are unambiguous for a
+    /// cycle from here.
+    refreshed: Word,
     /// Whether a resting hint stands for the block's released ports.
     pub(crate) listed: Flag,
     /// Whether the block stands in a queue.
     pub(crate) queued: Flag,
     /// Whether a deferred recycling is outstanding.
     pub(crate) deferred: Flag,
+    /// Raised by whoever judges rested ports to take them, and by whoever refreshes stamps: the
+    /// two exclude each other. Nobody waits for it.
+    judging: Flag,
     tags_dirty: Flag,
     stamps_dirty: Flag,
     /// The shard that claimed this generation from free.
     origin: Small,
 }
 
-#[cfg(not(loom))]
 const _: () = assert!(
-    size_of::<Block>() == 64,
+    MODEL || size_of::<Block>() == 64,
     "a block's hot part is one cache line"
 );
 
@@ -77,9 +78,11 @@ impl Block {
             state: Word::new(BlockState::free(generation).to_bits()),
             bits: std::array::from_fn(|word| Word::new(Mask::FULL.0[word])),
             last_release: Word::new(0),
+            refreshed: Word::new(0),
             listed: Flag::default(),
             queued: Flag::default(),
             deferred: Flag::default(),
+            judging: Flag::default(),
             tags_dirty: Flag::default(),
             stamps_dirty: Flag::default(),
             origin: Small::default(),
@@ -173,8 +176,9 @@ impl<'a> BlockRef<'a> {
     }
 
     /// Takes the ports of `wanted` from a block just claimed; says which it got.
-    pub(crate) fn take_fresh(&self, shard: ShardId, wanted: &Mask) -> Mask {
+    pub(crate) fn take_fresh(&self, shard: ShardId, wanted: &Mask, clock: &Clock) -> Mask {
         let hot = self.block;
+        hot.refreshed.set(clock.slice());
         hot.origin.set(shard.0);
         if hot.tags_dirty.get() {
             for port in 0..PORTS {
@@ -193,14 +197,14 @@ impl<'a> BlockRef<'a> {
         taken
     }
 
-    /// Cooling to heating, in the same generation. The winner judges the ports and calls
-    /// [`take_owned`](Self::take_owned), then lets go with [`cool`](Self::cool).
+    /// Cooling to heating, in the same generation. The winner calls
+    /// [`judge_and_take`](Self::judge_and_take), then lets go with [`cool`](Self::cool).
     pub(crate) fn reheat(&self, shard: ShardId) -> bool {
         self.transition(|state| state.reheat(shard)).is_some()
     }
 
     /// Takes ports the owner has judged leasable.
-    pub(crate) fn take_owned(&self, shard: ShardId, taken: &Mask) {
+    fn take_owned(&self, shard: ShardId, taken: &Mask) {
         if taken.is_empty() {
             return;
         }
@@ -355,6 +359,55 @@ impl<'a> BlockRef<'a> {
         }
     }
 
+    /// Whether stamps of this block could soon be taken for those of a later cycle.
+    #[inline]
+    pub(crate) fn is_stale(&self, clock: &Clock) -> bool {
+        clock.slice().saturating_sub(self.block.refreshed.get()) >= stamp::CYCLE / 2
+    }
+
+    /// Forgets the stamps of ports that have rested, unless somebody is judging the block, who
+    /// does it in our stead; whether it was done here.
+    pub(crate) fn refresh(&self, clock: &Clock) -> bool {
+        let judge = self.block.judging.raise();
+        if judge {
+            self.forget_rested(clock);
+            self.block.judging.set(false);
+        }
+        judge
+    }
+
+    /// The caller has raised `judging`: nobody can take a port and release it in between.
+    fn forget_rested(&self, clock: &Clock) {
+        for port in self.rest(clock, clock.rest()).rested.iter() {
+            self.cold.stamps.set(self.base + port, stamp::NONE);
+        }
+        self.block.refreshed.set(clock.slice());
+    }
+
+    /// Judges the ports of a block this shard owns and takes those that `choose` picks of the
+    /// rested ones; `account` hears of them before their stamps are gone. Takes none while
+    /// somebody refreshes the block.
+    pub(crate) fn judge_and_take(
+        &self,
+        shard: ShardId,
+        clock: &Clock,
+        rest: u64,
+        choose: impl FnOnce(&Mask) -> Mask,
+        account: impl FnOnce(&Mask),
+    ) -> Mask {
+        if !self.block.judging.raise() {
+            return Mask::EMPTY;
+        }
+        if self.is_stale(clock) {
+            self.forget_rested(clock);
+        }
+        let taken = choose(&self.rest(clock, rest).rested);
+        account(&taken);
+        self.take_owned(shard, &taken);
+        self.block.judging.set(false);
+        taken
+    }
+
     /// How many released ports bear the stamp of a slice.
     pub(crate) fn stamped(&self) -> u64 {
         let stamps = &self.cold.stamps;
@@ -373,12 +426,9 @@ impl<'a> BlockRef<'a> {
     /// when it verified the block *after* the mark.
     pub(crate) fn condemn(&self, clock: &Clock) -> bool {
         if planted::on(Bug::ReclaimerChecksThenActs) {
-            // F6: two reclaimers both look, both act.
+            // F6: what was seen is no longer so when the state is moved.
             return self.rest(clock, clock.rest()).is_over()
-                && self.state().phase() == Phase::Cooling
-                && self
-                    .transition(|state| state.pardon().or(state.condemn()))
-                    .is_some();
+                && self.transition(BlockState::condemn).is_some();
         }
         if self.transition(BlockState::condemn).is_none() {
             return false;

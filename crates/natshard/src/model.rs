@@ -1,0 +1,158 @@
+//! The concurrent units, opened up for the models of `loom-tests`. Exists under `cfg(loom)` only.
+#![allow(missing_docs, reason = "the models are its documentation")]
+
+use std::time::Duration;
+
+pub use crate::block::PORTS;
+use crate::block::{Block, BlockRef, Cold, Mask, Phase};
+use crate::clock::Clock;
+use crate::hints::{Hint, HintTree};
+use crate::id::ShardId;
+pub use crate::planted::{Bug, plant};
+use crate::queue::BlockQueue;
+use crate::reclaim::Reclaimer;
+pub use crate::reclaim::{Participant, Pin};
+
+/// The block queue.
+pub struct Queue(BlockQueue);
+
+impl Queue {
+    pub fn new(capacity: usize) -> Self {
+        Queue(BlockQueue::new(capacity))
+    }
+
+    pub fn push(&self, value: u32) -> bool {
+        self.0.push(value)
+    }
+
+    pub fn pop(&self) -> Option<u32> {
+        self.0.pop()
+    }
+}
+
+/// A tree of hints over two groups of addresses.
+#[derive(Default)]
+pub struct Tree(HintTree);
+
+impl Tree {
+    pub fn set(&self, position: usize) {
+        self.0.set(Hint::RIPE, position);
+    }
+
+    pub fn clear(&self, position: usize) {
+        self.0.clear(Hint::RIPE, position);
+    }
+
+    pub fn next(&self, from: usize) -> Option<usize> {
+        self.0.next(Hint::RIPE, from)
+    }
+}
+
+/// One block with its clock and epoch; ports need no rest.
+pub struct OneBlock {
+    block: Block,
+    cold: Cold,
+    clock: Clock,
+    reclaimer: Reclaimer,
+}
+
+impl OneBlock {
+    pub fn new() -> Self {
+        OneBlock {
+            block: Block::new(0),
+            cold: Cold::new(1),
+            clock: Clock::new(Duration::ZERO),
+            reclaimer: Reclaimer::default(),
+        }
+    }
+
+    fn here(&self) -> BlockRef<'_> {
+        BlockRef::new(&self.block, &self.cold, 0)
+    }
+
+    pub fn join(&self) -> Participant {
+        self.reclaimer.join()
+    }
+
+    /// Claims a free block; the ports taken.
+    pub fn claim(&self, shard: u8) -> Option<Vec<usize>> {
+        let here = self.here();
+        let won = here.claim(ShardId(shard));
+        won.then(|| {
+            here.take_fresh(ShardId(shard), &Mask::FULL, &self.clock)
+                .iter()
+                .collect()
+        })
+    }
+
+    /// Reheats a cooling block; the ports taken.
+    pub fn reheat(&self, shard: u8) -> Option<Vec<usize>> {
+        let here = self.here();
+        here.reheat(ShardId(shard)).then(|| {
+            let rest = self.clock.rest();
+            here.judge_and_take(ShardId(shard), &self.clock, rest, |rested| *rested, |_| ())
+                .iter()
+                .collect()
+        })
+    }
+
+    pub fn cool(&self, shard: u8) {
+        self.here().cool(ShardId(shard));
+    }
+
+    pub fn has_free_port(&self) -> bool {
+        !self.here().bits().is_empty()
+    }
+
+    pub fn give_back(&self, port: usize) {
+        self.here().give_back(port, None);
+    }
+
+    pub fn tag(&self, port: usize) -> u8 {
+        self.here().tag(port)
+    }
+
+    pub fn generation(&self) -> u32 {
+        self.here().state().generation()
+    }
+
+    pub fn is_free(&self) -> bool {
+        self.here().state().phase() == Phase::Free
+    }
+
+    /// Whether the token was accepted. The caller is pinned.
+    pub fn give_back_raw(&self, _pin: &Pin<'_>, generation: u32, port: usize, tag: u8) -> bool {
+        self.here().give_back_raw(generation, port, tag, None)
+    }
+
+    pub fn condemn(&self) -> bool {
+        self.block.deferred.raise() && {
+            let won = self.here().condemn(&self.clock);
+            if !won {
+                self.block.deferred.set(false);
+            }
+            won
+        }
+    }
+
+    /// Recycles a condemned block.
+    pub fn recycle(&self) -> bool {
+        let done = self.here().recycle();
+        self.block.deferred.set(false);
+        done
+    }
+}
+
+/// Defers work past the bursts of this moment, or, where that bug is planted, does it at once.
+///
+/// # Safety
+///
+/// As for `Pin::defer`.
+pub unsafe fn defer(pin: &Pin<'_>, work: impl FnOnce() + 'static) {
+    if crate::planted::on(Bug::RecycleWithoutGrace) {
+        work();
+    } else {
+        // SAFETY: passed on to the caller.
+        unsafe { pin.defer(work) };
+    }
+}

@@ -1,0 +1,332 @@
+//! One block: hand-over between shards, release against recycling, tokens, the grace period.
+#![cfg(loom)]
+
+use loom::cell::UnsafeCell;
+use loom::sync::Arc;
+use loom::thread;
+use loom_tests::{Bug, Reach, find, prove};
+use natshard::model::{OneBlock, PORTS, defer};
+
+/// A block, and a cell per port that only its holder may touch: written at lease and release, it
+/// shows at once that nobody else holds the port and that all of the last holder's work is seen.
+struct World {
+    block: OneBlock,
+    cells: [UnsafeCell<u32>; PORTS],
+}
+
+// SAFETY: the cells are what the models check: loom reports any access that is not ordered.
+unsafe impl Send for World {}
+// SAFETY: as above.
+unsafe impl Sync for World {}
+
+impl World {
+    fn new() -> Arc<Self> {
+        Arc::new(World {
+            block: OneBlock::new(),
+            cells: std::array::from_fn(|_| UnsafeCell::new(0)),
+        })
+    }
+
+    fn hold(&self, port: usize) {
+        // SAFETY: checked by loom.
+        self.cells[port].with_mut(|uses| unsafe { *uses += 1 });
+    }
+}
+
+/// Two shards race for a free block; the winner leases, releases and cools it; the loser reheats.
+fn hand_over([first, second, reheated, skipped]: &[Reach; 4]) {
+    let world = World::new();
+    let actors: Vec<_> = [0u8, 1]
+        .into_iter()
+        .map(|shard| {
+            let world = Arc::clone(&world);
+            thread::spawn(move || {
+                let block = &world.block;
+                let won = block.claim(shard);
+                let ports = won.clone().or_else(|| block.reheat(shard));
+                for &port in ports.iter().flatten() {
+                    world.hold(port);
+                    block.give_back(port);
+                }
+                if ports.is_some() {
+                    block.cool(shard);
+                }
+                (won.is_some(), ports.map(|ports| ports.len()))
+            })
+        })
+        .collect();
+    let results: Vec<_> = actors
+        .into_iter()
+        .map(|actor| actor.join().unwrap())
+        .collect();
+    assert_eq!(
+        results.iter().filter(|(won, _)| *won).count(),
+        1,
+        "one claims"
+    );
+    for (won, ports) in &results {
+        match (won, ports) {
+            (true, ports) => assert_eq!(*ports, Some(PORTS)),
+            (false, Some(_)) => reheated.hit(),
+            (false, None) => skipped.hit(),
+        }
+    }
+    if results[0].0 {
+        first.hit()
+    } else {
+        second.hit()
+    }
+}
+
+#[test]
+fn a_block_is_handed_over_whole() {
+    let states = [
+        "first wins",
+        "second wins",
+        "loser reheats",
+        "loser is too early",
+    ];
+    prove("block hand-over", states, hand_over);
+}
+
+/// A cooling block with one lease: its holder releases, a shard reheats and leases again, a
+/// reclaimer condemns and recycles.
+fn release_against_recycling([recycled, reheated, both]: &[Reach; 3]) {
+    let world = World::new();
+    let block = &world.block;
+    let ports = block.claim(0).unwrap();
+    for &port in &ports[1..] {
+        block.give_back(port);
+    }
+    block.cool(0);
+    let holder = {
+        let (world, port) = (Arc::clone(&world), ports[0]);
+        thread::spawn(move || {
+            world.hold(port);
+            world.block.give_back(port);
+        })
+    };
+    // No token is about, so there is nobody for the grace period to wait for.
+    let reclaimer = {
+        let world = Arc::clone(&world);
+        thread::spawn(move || world.block.condemn() && world.block.recycle())
+    };
+    let shard = {
+        let world = Arc::clone(&world);
+        thread::spawn(move || {
+            let ports = world.block.reheat(1);
+            for &port in ports.iter().flatten() {
+                world.hold(port);
+            }
+            // Leased on, while the block cools.
+            if ports.is_some() {
+                world.block.cool(1);
+            }
+            ports.unwrap_or_default()
+        })
+    };
+    holder.join().unwrap();
+    reclaimer.join().unwrap();
+    let held = shard.join().unwrap();
+    if block.is_free() {
+        recycled.hit();
+        assert_eq!(block.generation(), 1, "recycled once");
+        assert!(held.is_empty(), "recycled although {held:?} is leased");
+        // The next generation is whole, and everything before is seen.
+        let fresh = block.claim(2).unwrap();
+        assert_eq!(fresh.len(), PORTS);
+        for port in fresh {
+            world.hold(port);
+        }
+    } else {
+        assert_eq!(block.generation(), 0);
+    }
+    if !held.is_empty() {
+        reheated.hit();
+        if held.len() == PORTS {
+            both.hit();
+        }
+    }
+}
+
+#[test]
+fn f06_a_block_is_recycled_once_and_only_when_empty() {
+    let states = ["recycled", "reheated", "reheated whole"];
+    prove(
+        "release against recycling",
+        states,
+        release_against_recycling,
+    );
+}
+
+#[test]
+fn a_reclaimer_that_checks_then_acts_is_found() {
+    let name = "release against recycling";
+    find(
+        name,
+        Bug::ReclaimerChecksThenActs,
+        release_against_recycling,
+    );
+}
+
+/// Two reclaimers and the last release.
+fn two_reclaimers([recycled, not_yet]: &[Reach; 2]) {
+    let world = World::new();
+    let ports = world.block.claim(0).unwrap();
+    for &port in &ports[1..] {
+        world.block.give_back(port);
+    }
+    world.block.cool(0);
+    let holder = {
+        let (world, port) = (Arc::clone(&world), ports[0]);
+        thread::spawn(move || {
+            world.hold(port);
+            world.block.give_back(port);
+        })
+    };
+    let reclaimers: Vec<_> = (0..2)
+        .map(|_| {
+            let world = Arc::clone(&world);
+            thread::spawn(move || world.block.condemn() && world.block.recycle())
+        })
+        .collect();
+    holder.join().unwrap();
+    let done = reclaimers
+        .into_iter()
+        .filter(|_| true)
+        .map(|actor| actor.join().unwrap());
+    let done = done.filter(|&done| done).count();
+    assert!(done <= 1, "recycled twice");
+    assert_eq!(world.block.generation() as usize, done);
+    if done == 1 {
+        recycled.hit();
+        for port in world.block.claim(1).unwrap() {
+            world.hold(port);
+        }
+    } else {
+        not_yet.hit();
+    }
+}
+
+#[test]
+fn two_reclaimers_recycle_a_block_once() {
+    prove("two reclaimers", ["recycled", "too early"], two_reclaimers);
+}
+
+/// A token is given back by two threads at once.
+fn repeated_token([first, second]: &[Reach; 2]) {
+    let world = World::new();
+    let port = world.block.claim(0).unwrap()[0];
+    let tag = world.block.tag(port);
+    world.block.cool(0);
+    let actors: Vec<_> = (0..2)
+        .map(|_| {
+            let world = Arc::clone(&world);
+            thread::spawn(move || {
+                let participant = world.block.join();
+                let pin = participant.pin();
+                world.block.give_back_raw(&pin, 0, port, tag)
+            })
+        })
+        .collect();
+    let done: Vec<bool> = actors
+        .into_iter()
+        .map(|actor| actor.join().unwrap())
+        .collect();
+    assert_eq!(
+        done.iter().filter(|&&done| done).count(),
+        1,
+        "accepted once"
+    );
+    if done[0] { first.hit() } else { second.hit() }
+}
+
+#[test]
+fn a_repeated_token_is_accepted_once() {
+    prove(
+        "repeated token",
+        ["by the first", "by the second"],
+        repeated_token,
+    );
+}
+
+#[test]
+fn a_token_compared_before_the_act_is_found() {
+    find(
+        "repeated token",
+        Bug::RawReleaseChecksThenActs,
+        repeated_token,
+    );
+}
+
+/// A token is given back twice, while the block is emptied, recycled and leased anew: the second
+/// time must not free the new lease.
+fn stale_token([stale, releaser, anew]: &[Reach; 3]) {
+    let world = World::new();
+    let ports = world.block.claim(0).unwrap();
+    let port = ports[0];
+    for &other in &ports[1..] {
+        world.block.give_back(other);
+    }
+    world.block.cool(0);
+    let repeat = {
+        let world = Arc::clone(&world);
+        thread::spawn(move || {
+            let participant = world.block.join();
+            let pin = participant.pin();
+            world.block.give_back_raw(&pin, 0, port, 0)
+        })
+    };
+    let owner = {
+        let world = Arc::clone(&world);
+        thread::spawn(move || {
+            let participant = world.block.join();
+            let pin = participant.pin();
+            let done = world.block.give_back_raw(&pin, 0, port, 0);
+            if world.block.condemn() {
+                let world = Arc::clone(&world);
+                // SAFETY: the closure owns what it uses.
+                unsafe {
+                    defer(&pin, move || {
+                        world.block.recycle();
+                    })
+                };
+            }
+            drop(pin);
+            let pin = participant.pin();
+            let fresh = world.block.claim(1).is_some();
+            drop(pin);
+            (done, fresh)
+        })
+    };
+    let repeated = repeat.join().unwrap();
+    let (done, fresh) = owner.join().unwrap();
+    assert!(repeated != done, "accepted exactly once: {repeated} {done}");
+    if repeated {
+        stale.hit()
+    } else {
+        releaser.hit()
+    }
+    if fresh {
+        anew.hit();
+        assert!(
+            !world.block.has_free_port(),
+            "the new lease was freed by an old token"
+        );
+    }
+}
+
+#[test]
+fn a_stale_token_cannot_free_a_lease_of_the_next_generation() {
+    let states = [
+        "the repeat came first",
+        "the owner came first",
+        "leased anew",
+    ];
+    prove("stale token", states, stale_token);
+}
+
+#[test]
+fn recycling_without_a_grace_period_is_found() {
+    find("stale token", Bug::RecycleWithoutGrace, stale_token);
+}
