@@ -14,9 +14,10 @@ check_out "$work/out.pcapng"
 [ -s "$work/report.html" ]
 
 echo "the configuration of the book"
-natshard check docs/src/example.toml
-natshard replay --config docs/src/example.toml --format json >"$work/configured.json"
-check_report "$work/configured.json" 1000
+example=crates/natshard-cli/examples-config/carrier-grade.toml
+natshard check $example
+natshard replay --config $example --format json >"$work/configured.json"
+check_report "$work/configured.json" 200
 
 echo "two shards, each host as ten"
 natshard replay --shards 2 --amplify 10 --format json >"$work/amplified.json"

@@ -4,7 +4,8 @@
 #
 #   record.sh [--quick] OUT.pcapng
 #
-# --quick records about 15 seconds instead of about 90. Root only. Everything (hosts, links, daemons,
+# Records ten minutes in three sittings, so that sessions time out and ports are used again between
+# them; --quick records one of 15 seconds. Root only. Everything (hosts, links, daemons,
 # their files, the host name) lives in namespaces of this script's own and ends with it, also on an
 # error or a kill; nothing of the machine's network or files is changed or shows in the capture.
 set -euo pipefail
@@ -266,7 +267,7 @@ ok() { # must succeed
   said=$("$@" 2>&1) || printf 'exit %s: %s\n%s\n' "$?" "$*" "$said" >>"$failures"
 }
 any() { "$@" >/dev/null 2>&1 || true; } # may well fail
-times() { if [ "$quick" = 1 ]; then echo $((($1 + 9) / 10)); else echo "$1"; fi; }
+times() { echo $((($1 * percent + 99) / 100)); } # so much of it as this sitting has
 pause() { if [ "$quick" = 1 ]; then sleep 0.1; else sleep "$1"; fi; }
 fetch() { local ns=$1; shift; ok on "$ns" curl -sSk -m 20 -A curl -o /dev/null "$@"; }
 
@@ -280,7 +281,7 @@ browse() { # browse NS N OPTION...: N page visits, each look-ups, a page and wha
       2) fetch "$ns" "$@" -L http://www.example.org/moved ;;
       3) fetch "$ns" "$@" http://img.example.org/picture ;;
     esac
-    pause 1.3
+    pause 3
   done
 }
 resolve() { # resolve NS SERVER N
@@ -292,7 +293,7 @@ resolve() { # resolve NS SERVER N
       1) ok on "$1" dig +tries=2 +time=2 "@$2" -x 198.18.1.80 ;;
       2) ok on "$1" dig +tcp +time=2 "@$2" www.example.org AAAA ;;
     esac
-    pause 1
+    pause 1.5
   done
 }
 transfer() { # files by every protocol at hand
@@ -310,26 +311,26 @@ transfer() { # files by every protocol at hand
   fetch erin -6 -X POST --data-binary "@$work/upload" -H Expect: http://www.example.org/upload
 }
 long_lived() { # sessions that last as long as the capture, mostly idle
-  local seconds=75
-  [ "$quick" = 1 ] && seconds=8
+  local seconds=600 beat=20
+  [ "$quick" = 0 ] || { seconds=8; beat=3; }
   local ssh="-i $work/user_key -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -F none"
-  ok on alice ssh $ssh -o ServerAliveInterval=5 root@198.18.1.21 "for i in \$(seq $((seconds / 4))); do date; sleep 4; done" &
-  any on dave timeout "$seconds" mosquitto_sub -h mqtt.example.org -k 10 -i meter -t 'meter/#' &
-  any on erin timeout "$seconds" mosquitto_sub -6 -h mqtt.example.org -k 10 -i panel -t 'meter/#' &
-  (for _ in $(seq "$((seconds / 6))"); do
-    sleep 6
+  ok on alice ssh $ssh -o ServerAliveInterval=10 root@198.18.1.21 "for i in \$(seq $((seconds / beat))); do date; sleep $beat; done" &
+  any on dave timeout "$seconds" mosquitto_sub -h mqtt.example.org -k 30 -i meter -t 'meter/#' &
+  any on erin timeout "$seconds" mosquitto_sub -6 -h mqtt.example.org -k 30 -i panel -t 'meter/#' &
+  (for _ in $(seq "$((seconds / beat / 2))"); do
+    sleep $((beat * 2))
     ok on bob mosquitto_pub -h mqtt.example.org -i gauge -t meter/power -m 1234
   done) &
   # A conversation over UDP whose client leaves first: the last datagram meets a closed port inside.
-  (for _ in $(seq "$((seconds / 3 + 2))"); do echo tick; sleep 3; done) |
-    any on files timeout $((seconds + 10)) nc -u -l 5004 &
-  (sleep 1; for _ in $(seq "$((seconds / 5))"); do echo tock; sleep 5; done) |
+  (for _ in $(seq "$((seconds / beat + 1))"); do echo tick; sleep "$beat"; done) |
+    any on files timeout $((seconds + beat)) nc -u -l 5004 &
+  (sleep 1; for _ in $(seq "$((seconds / beat))"); do echo tock; sleep "$beat"; done) |
     any on carol timeout "$seconds" nc -u -p 5004 198.18.1.21 5004 &
   wait
 }
 measure() { # ping, traceroute, clocks
-  ok on alice ping -n -c "$(times 20)" -i 1 198.18.1.80 &
-  ok on erin ping -n -c "$(times 20)" -i 1 2001:2:0:1::80 &
+  ok on alice ping -n -c "$((quick ? 2 : 20))" -i 1 198.18.1.80 &
+  ok on erin ping -n -c "$((quick ? 2 : 20))" -i 1 2001:2:0:1::80 &
   ok on dave ping -n -c 3 -i 0.5 -s 3000 198.18.1.53
   any on bob ping -n -6 -c 4 -i 0.5 -s 3000 2001:2:0:1::53
   ok on carol traceroute -n -q 2 198.18.1.80
@@ -363,18 +364,30 @@ go_wrong() { # closed ports, unreachable places, impatience, and somebody knocki
   any on files nc -u -w 1 100.64.2.31 161 <<<hello
 }
 
-(transfer) & jobs=$!
-(long_lived) & jobs="$jobs $!"
-(measure) & jobs="$jobs $!"
+sitting() { # sitting PERCENT: people at their machines
+  local percent=$1
+  browse alice "$(times 18)" &
+  browse bob "$(times 14)" -6 &
+  browse carol "$(times 14)" &
+  browse dave "$(times 12)" &
+  browse erin "$(times 12)" -6 --resolve 'www.example.org:80:2001:2:0:1::80' \
+    --resolve 'www.example.org:443:2001:2:0:1::80' --resolve 'img.example.org:80:2001:2:0:1::80' &
+  resolve dave 198.18.1.53 "$(times 55)" &
+  resolve erin 2001:2:0:1::53 "$(times 35)" &
+  wait
+}
+
+long_lived & jobs=$!
+transfer & jobs="$jobs $!"
+measure & jobs="$jobs $!"
 (pause 12; go_wrong) & jobs="$jobs $!"
-(browse alice "$(times 18)") & jobs="$jobs $!"
-(browse bob "$(times 14)" -6) & jobs="$jobs $!"
-(browse carol "$(times 14)") & jobs="$jobs $!"
-(browse dave "$(times 12)") & jobs="$jobs $!"
-(browse erin "$(times 12)" -6 --resolve 'www.example.org:80:2001:2:0:1::80' \
-  --resolve 'www.example.org:443:2001:2:0:1::80' --resolve 'img.example.org:80:2001:2:0:1::80') & jobs="$jobs $!"
-(resolve dave 198.18.1.53 "$(times 55)") & jobs="$jobs $!"
-(resolve erin 2001:2:0:1::53 "$(times 35)") & jobs="$jobs $!"
+if [ "$quick" = 1 ]; then
+  sitting 10 & jobs="$jobs $!"
+else
+  sitting 50 & jobs="$jobs $!"
+  (sleep 270; sitting 30) & jobs="$jobs $!"
+  (sleep 540; sitting 20) & jobs="$jobs $!"
+fi
 wait $jobs
 sleep 1
 kill -INT "$capture" 2>/dev/null || true
