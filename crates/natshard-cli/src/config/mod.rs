@@ -110,6 +110,12 @@ pub(crate) fn load(path: &Path) -> Result<Loaded, Faults> {
     parse(read::read(path)?)
 }
 
+/// Understands the bytes of a file.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<Loaded, Faults> {
+    parse(read::decode(path, bytes)?)
+}
+
 /// Understands a text, or finds all its faults.
 pub(crate) fn parse(source: Source) -> Result<Loaded, Faults> {
     let mut sink = Sink::default();

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::super::{Faults, read};
+use super::super::{Faults, from_bytes, read};
 use super::{POOL, assert_said, understand};
 
 #[test]
@@ -43,7 +43,7 @@ fn what_may_stand_in_unreadable_lines_is_not_missed() {
 
 #[test]
 fn files_that_are_no_text_have_a_fault_too() {
-    let decode = |bytes: &[u8]| match read::decode(Path::new("x.toml"), bytes.to_vec()) {
+    let decode = |bytes: &[u8]| match from_bytes(Path::new("x.toml"), bytes.to_vec()) {
         Err(Faults::Invalid {
             source,
             diagnostics,
