@@ -276,3 +276,6 @@ fn rebase(address: IpAddr, from: IpNet, to: IpNet) -> IpAddr {
         _ => address,
     }
 }
+
+#[cfg(test)]
+mod tests;

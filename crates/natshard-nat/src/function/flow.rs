@@ -165,13 +165,13 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
             return Err(Verdict::Dropped(DropReason::TtlExceeded));
         }
         let mut rewrite = Rewrite::default();
-        let (mut direction, mut to) = self.travel(first, &packet, &mut rewrite);
+        let (mut direction, mut to, hairpin) = self.travel(first, &packet, &mut rewrite);
         let mut second = None;
-        if first.half == Half::Inside && self.sessions.session(first.id).is_hairpin() {
+        if hairpin {
             let returning = self.returning(first, &packet);
             second = self.second_leg(&returning)?;
             if let Some(leg) = second {
-                (_, to) = self.travel(leg, &returning, &mut rewrite);
+                (_, to, _) = self.travel(leg, &returning, &mut rewrite);
                 direction = Direction::Hairpin;
             }
         }
@@ -257,8 +257,14 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         }
     }
 
-    /// Notes that the packet travels along a session, and what it becomes there.
-    fn travel(&mut self, leg: Leg, packet: &Packet, rewrite: &mut Rewrite) -> (Direction, VpcId) {
+    /// Notes that the packet travels along a session, and what it becomes there: which way it goes,
+    /// where to, and whether it is to come back in.
+    fn travel(
+        &mut self,
+        leg: Leg,
+        packet: &Packet,
+        rewrite: &mut Rewrite,
+    ) -> (Direction, VpcId, bool) {
         let session = self.sessions.session(leg.id);
         let info = session.info();
         let behaviour = self.config.peering(session.peering()).behaviour_ref();
@@ -281,7 +287,11 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
                 if info.remote_outside != info.remote {
                     rewrite.destination = Some(info.remote_outside);
                 }
-                (Direction::Outbound, mapping.outside_vpc)
+                (
+                    Direction::Outbound,
+                    mapping.outside_vpc,
+                    session.is_hairpin(),
+                )
             }
             Half::Outside => {
                 if mapping.public != mapping.inside {
@@ -291,7 +301,7 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
                 if info.remote_outside != info.remote {
                     rewrite.source = Some(info.remote);
                 }
-                (Direction::Inbound, mapping.inside_vpc)
+                (Direction::Inbound, mapping.inside_vpc, false)
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!            inside half  ─┐   ┌────────────┐       ┌──────────────────┐
-//!  packet ─▶ flow key ─────┼──▶│ Session 48 │──────▶│ Mapping 64 + L   │
+//!  packet ─▶ flow key ─────┼──▶│ Session 48 │──────▶│ Mapping 72       │
 //!            outside half ─┘   │ remote     │       │ inside, public,  │
 //!                              │ deadline   │       │ lease            │
 //!                              └────────────┘       └──────────────────┘
@@ -19,7 +19,7 @@ use std::net::{IpAddr, SocketAddr};
 use natshard::{Protocol, Reason, Tick};
 
 use super::{FlowKey, Half, TcpState};
-use crate::event::{MappingInfo, SessionInfo};
+use crate::event::MappingInfo;
 use crate::reason::EndReason;
 use crate::tuple::VpcId;
 
@@ -169,6 +169,17 @@ pub(super) struct Session {
 
 const _: () = assert!(size_of::<Option<Session>>() == 48);
 
+/// Who finds a mapping, to make a session on it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Listing {
+    /// Nobody: it was withdrawn.
+    Unlisted,
+    /// Packets from new remote endpoints.
+    ByPublic,
+    /// Those, and packets of its inside endpoint to new ones.
+    ByBoth,
+}
+
 /// How the sessions of a mapping have ended so far.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Outcome {
@@ -212,16 +223,13 @@ pub(super) struct Mapping<L> {
     pub(super) public_port: u16,
     pub(super) protocol: Protocol,
     pub(super) v6: bool,
-    /// Whether further sessions of the inside endpoint find it.
-    pub(super) by_inside: bool,
-    /// Whether packets from new remote endpoints find it.
-    pub(super) by_public: bool,
+    pub(super) listing: Listing,
     pub(super) outcome: Outcome,
     pub(super) lease: Option<L>,
 }
 
-// Neither the `Option` of a lease nor the slab slot may cost a discriminant: a lease has a niche.
-const _: () = assert!(size_of::<Mapping<std::num::NonZeroU128>>() <= 96);
+// Neither the `Option` of a lease nor the slot of the slab may cost anything: both have a niche.
+const _: () = assert!(size_of::<Option<Mapping<natshard::Lease>>>() == 72);
 
 impl<L> Mapping<L> {
     pub(super) const fn inside(&self) -> SocketAddr {
@@ -293,18 +301,6 @@ impl<L> Mapping<L> {
                 vpc: self.outside_vpc.as_u32(),
                 kind,
             },
-        }
-    }
-
-    pub(super) const fn session_info(
-        &self,
-        session: &Session,
-        remote_outside: (Addr, u16),
-    ) -> SessionInfo {
-        SessionInfo {
-            mapping: self.info(),
-            remote: SocketAddr::new(session.remote.ip(self.v6), session.remote_port),
-            remote_outside: SocketAddr::new(remote_outside.0.ip(self.v6), remote_outside.1),
         }
     }
 }

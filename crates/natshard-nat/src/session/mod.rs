@@ -2,6 +2,8 @@
 //! and a firewall, say.
 
 mod entry;
+mod hosts;
+mod manager;
 mod slab;
 mod table;
 mod tcp;
@@ -11,7 +13,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use natshard::{Protocol, Reason, Tick};
 
-pub use table::{SessionTable, TableSession};
+pub use manager::TableSession;
+pub use table::SessionTable;
 pub use tcp::{TcpPhase, TcpState};
 
 use crate::config::{Filtering, PeeringIndex};
