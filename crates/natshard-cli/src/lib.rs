@@ -65,7 +65,10 @@ fn manual(command: Option<&str>) -> Result<Vec<u8>> {
     // Gives the commands the names under which they are called, and the global options.
     page.build();
     if let Some(name) = command {
-        let names: Vec<_> = page.get_subcommands().map(clap::Command::get_name).collect();
+        let names: Vec<_> = page
+            .get_subcommands()
+            .map(clap::Command::get_name)
+            .collect();
         let known = names.join(", ");
         page = page
             .find_subcommand(name)

@@ -5,7 +5,12 @@ use common::*;
 
 #[test]
 fn help_and_version_are_data_and_mistakes_are_usage_errors() {
-    for arguments in [&["--help"][..], &["--version"], &["replay", "--help"], &["check", "-h"]] {
+    for arguments in [
+        &["--help"][..],
+        &["--version"],
+        &["replay", "--help"],
+        &["check", "-h"],
+    ] {
         let output = natshard(arguments);
         assert_eq!(output.status.code(), Some(0), "{arguments:?}");
         assert!(!output.stdout.is_empty());
@@ -33,7 +38,14 @@ fn the_help_of_replay_names_every_option_of_the_contract() {
     let help = natshard(&["replay", "--help"]).stdout;
     let help = String::from_utf8(help).unwrap();
     for option in [
-        "--config", "--out", "--report", "--format", "--shards", "--amplify", "--seed", "[FILE]...",
+        "--config",
+        "--out",
+        "--report",
+        "--format",
+        "--shards",
+        "--amplify",
+        "--seed",
+        "[FILE]...",
     ] {
         assert!(help.contains(option), "{option}");
     }
@@ -44,7 +56,12 @@ fn completions_and_manual_pages_are_written_to_stdout() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let output = natshard(&["completions", shell]);
         assert_eq!(output.status.code(), Some(0));
-        assert!(String::from_utf8(output.stdout).unwrap().contains("amplify"), "{shell}");
+        assert!(
+            String::from_utf8(output.stdout)
+                .unwrap()
+                .contains("amplify"),
+            "{shell}"
+        );
     }
     let page = String::from_utf8(natshard(&["man"]).stdout).unwrap();
     assert!(page.contains(".TH natshard 1") && page.contains("EXIT") | page.contains("Exit"));
@@ -59,12 +76,19 @@ fn completions_and_manual_pages_are_written_to_stdout() {
 fn a_wrong_configuration_is_exit_code_3_and_a_missing_one_1() {
     let folder = folder();
     let file = sample(&folder);
-    let wrong = write(&folder, "wrong.toml", b"[[external-ip-address-pool]]\nnamee = 1\n");
+    let wrong = write(
+        &folder,
+        "wrong.toml",
+        b"[[external-ip-address-pool]]\nnamee = 1\n",
+    );
     let missing = folder.path().join("missing.toml");
     for (config, code) in [(&wrong, 3), (&missing, 1)] {
         let (exit, json, talk) = replay(&["--config", config.to_str().unwrap()], &[&file]);
         assert_eq!(exit, Some(code), "{talk}");
-        assert!(talk.contains(config.file_name().unwrap().to_str().unwrap()), "{talk}");
+        assert!(
+            talk.contains(config.file_name().unwrap().to_str().unwrap()),
+            "{talk}"
+        );
         assert_eq!(json, serde_json::Value::Null);
     }
 }

@@ -27,7 +27,10 @@ fn packets_are_sorted_by_the_side_they_come_from() {
         ethernet(6.0, &udp(inside, "8.8.8.8:53", b"f")),
         ethernet(7.0, &udp("8.8.8.8:53", inside, b"g")),
         frame(8.0, [&[0xff; 12][..], &[8, 6], &[0; 46]].concat()),
-        frame(9.0, on_link(ETHERNET, &udp(inside, "8.8.8.8:53", b"h"))[..30].to_vec()),
+        frame(
+            9.0,
+            on_link(ETHERNET, &udp(inside, "8.8.8.8:53", b"h"))[..30].to_vec(),
+        ),
     ];
     let json = replay_frames(&frames, &[]);
     assert_eq!(
@@ -67,12 +70,18 @@ fn queries_and_errors_of_icmp_make_round_trips() {
         ethernet(4.0, &opened),
         ethernet(4.1, &icmp_error("198.18.9.9", host, 3, 4, &opened[..28])),
         // About nothing that was ever sent.
-        ethernet(5.0, &icmp_error("198.18.9.9", host, 3, 1, &udp(CLIENT, "1.2.3.4:5", b"x"))),
+        ethernet(
+            5.0,
+            &icmp_error("198.18.9.9", host, 3, 1, &udp(CLIENT, "1.2.3.4:5", b"x")),
+        ),
     ];
     let json = replay_frames(&frames, &[]);
     assert_eq!(json["verify"]["round_trips"], 5, "{json:#}");
     assert_eq!(json["packets"]["inside_to_outside"], 4);
-    assert_eq!(json["packets"]["untouched"], json!({ "no_outbound_before": 1 }));
+    assert_eq!(
+        json["packets"]["untouched"],
+        json!({ "no_outbound_before": 1 })
+    );
 }
 
 /// Cuts the payload of an IPv4 packet into fragments of so many bytes.
@@ -114,7 +123,10 @@ fn fragments_make_round_trips_in_any_order() {
             frames.push(ethernet(2.0 + turn as f64 / 100.0, &back[*fragment]));
         }
         let json = replay_frames(&frames, &[]);
-        assert_eq!(json["packets"]["inside_to_outside"], 4, "{order:?} {json:#}");
+        assert_eq!(
+            json["packets"]["inside_to_outside"], 4,
+            "{order:?} {json:#}"
+        );
         assert_eq!(json["verify"]["round_trips"], 4, "{order:?} {json:#}");
     }
 }
@@ -204,7 +216,9 @@ port-set-restrict = "1024-1279"
 "#,
     );
     let clients = (0..400_u16).map(|it| format!("192.168.1.10:{}", 2000 + it));
-    let frames: Vec<_> = clients.map(|it| ethernet(1.0, &udp(&it, SERVER, b"a"))).collect();
+    let frames: Vec<_> = clients
+        .map(|it| ethernet(1.0, &udp(&it, SERVER, b"a")))
+        .collect();
     let json = replay_frames(&frames, &["--config", config.to_str().unwrap()]);
     assert_eq!(json["leases"]["allocated"], 256, "{json:#}");
     assert_eq!(json["leases"]["refused"], json!({ "pool_full": 144 }));

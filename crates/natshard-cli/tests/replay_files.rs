@@ -25,7 +25,11 @@ fn a_capture_cut_inside_a_record_gives_what_is_before_it_and_a_warning() {
     // Cut between two records nobody can tell from a shorter capture.
     let file = write(&folder, "short.pcap", &whole[..whole.len() - record]);
     let (code, json, talk) = replay(&[], &[&file]);
-    assert_eq!((code, &json["packets"]["read"]), (Some(0), &5.into()), "{talk}");
+    assert_eq!(
+        (code, &json["packets"]["read"]),
+        (Some(0), &5.into()),
+        "{talk}"
+    );
     assert_eq!(talk, "");
 }
 
@@ -58,7 +62,10 @@ fn what_is_no_capture_is_an_error_that_names_file_and_reason() {
 fn a_missing_file_and_a_directory_are_errors_before_anything_is_replayed() {
     let folder = folder();
     let good = sample(&folder);
-    for bad in [folder.path().join("missing.pcap"), folder.path().to_path_buf()] {
+    for bad in [
+        folder.path().join("missing.pcap"),
+        folder.path().to_path_buf(),
+    ] {
         let output = natshard(&["replay".as_ref(), good.as_os_str(), bad.as_os_str()]);
         let talk = talk_of(&output);
         assert_eq!(output.status.code(), Some(1), "{talk}");
@@ -95,7 +102,11 @@ fn flipped_bits_end_in_a_clear_error_or_in_counted_packets() {
         (state % below as u64) as usize
     };
     for round in 0..120 {
-        let mut bytes = if round % 2 == 0 { plain.clone() } else { pcapng.clone() };
+        let mut bytes = if round % 2 == 0 {
+            plain.clone()
+        } else {
+            pcapng.clone()
+        };
         for _ in 0..=round % 5 {
             let at = random(bytes.len());
             bytes[at] ^= 1 << random(8);
@@ -120,7 +131,11 @@ fn a_length_that_cannot_be_ends_the_file_without_a_huge_allocation() {
     file.extend([0; 60]);
     let file = write(&folder, "huge.pcap", &file);
     let (code, json, talk) = replay(&[], &[&file]);
-    assert_eq!((code, &json["packets"]["read"]), (Some(0), &2.into()), "{talk}");
+    assert_eq!(
+        (code, &json["packets"]["read"]),
+        (Some(0), &2.into()),
+        "{talk}"
+    );
     assert!(talk.contains(&format!("damaged at byte {whole}")), "{talk}");
 }
 
@@ -133,12 +148,20 @@ fn each_file_begins_where_the_one_before_ended_and_sessions_live_on() {
     let asks = write(
         &folder,
         "asks.pcap",
-        &pcap(PLAIN, ETHERNET, &[frame(2e9, data.clone()), frame(2e9 + 7.0, data)]),
+        &pcap(
+            PLAIN,
+            ETHERNET,
+            &[frame(2e9, data.clone()), frame(2e9 + 7.0, data)],
+        ),
     );
     let answers = write(
         &folder,
         "answers.pcap",
-        &pcap(PLAIN, ETHERNET, &[frame(5.0, answer.clone()), frame(8.0, answer)]),
+        &pcap(
+            PLAIN,
+            ETHERNET,
+            &[frame(5.0, answer.clone()), frame(8.0, answer)],
+        ),
     );
     let json = replay_well(&[], &[&asks, &answers]);
     assert_eq!(json["verify"]["round_trips"], 2);
@@ -172,8 +195,14 @@ fn a_pipe_is_replayed_like_a_file() {
 #[test]
 fn without_a_file_the_sample_capture_is_replayed() {
     let json = replay_well(&[], &[]);
-    assert!(json["verify"]["round_trips"].as_u64().unwrap() > 100, "{json:#}");
-    assert!(json["packets"]["translated"].as_u64() > Some(1000), "{json:#}");
+    assert!(
+        json["verify"]["round_trips"].as_u64().unwrap() > 100,
+        "{json:#}"
+    );
+    assert!(
+        json["packets"]["translated"].as_u64() > Some(1000),
+        "{json:#}"
+    );
 }
 
 /// Set `NATSHARD_CAPTURES` to a folder of captures to run all of them, each alone and all at once.
@@ -186,14 +215,23 @@ fn every_capture_of_a_folder_is_replayed_without_a_fault() {
     let mut files: Vec<_> = std::fs::read_dir(&folder)
         .unwrap()
         .map(|it| it.unwrap().path())
-        .filter(|it| it.extension().is_some_and(|it| it == "pcap" || it == "pcapng"))
+        .filter(|it| {
+            it.extension()
+                .is_some_and(|it| it == "pcap" || it == "pcapng")
+        })
         .collect();
     files.sort();
-    assert!(!files.is_empty(), "no captures in {}", Path::new(&folder).display());
+    assert!(
+        !files.is_empty(),
+        "no captures in {}",
+        Path::new(&folder).display()
+    );
     let mut alone = 0;
     for file in &files {
         eprintln!("{}", file.display());
-        alone += replay_well(&[], &[file])["verify"]["round_trips"].as_u64().unwrap();
+        alone += replay_well(&[], &[file])["verify"]["round_trips"]
+            .as_u64()
+            .unwrap();
     }
     let all: Vec<&Path> = files.iter().map(AsRef::as_ref).collect();
     for shards in ["1", "3"] {

@@ -16,8 +16,16 @@ fn round_trips(linktype: u32, layout: Layout, client: &str, server: &str) -> u64
 #[test]
 fn each_link_type_makes_round_trips_in_ipv4_and_ipv6() {
     for linktype in [NULL, ETHERNET, 12, RAW, LOOP, SLL, SLL2] {
-        assert_eq!(round_trips(linktype, PLAIN, CLIENT, SERVER), 3, "{linktype}");
-        assert_eq!(round_trips(linktype, PLAIN, CLIENT6, SERVER6), 3, "{linktype} v6");
+        assert_eq!(
+            round_trips(linktype, PLAIN, CLIENT, SERVER),
+            3,
+            "{linktype}"
+        );
+        assert_eq!(
+            round_trips(linktype, PLAIN, CLIENT6, SERVER6),
+            3,
+            "{linktype} v6"
+        );
     }
     assert_eq!(round_trips(IPV4, PLAIN, CLIENT, SERVER), 3);
     assert_eq!(round_trips(229, PLAIN, CLIENT6, SERVER6), 3);
@@ -43,7 +51,11 @@ fn frames_under_vlan_tags_and_pppoe_make_round_trips() {
         ("vlan", &[0x81, 0, 0, 7][..], 12),
         ("qinq", &[0x88, 0xa8, 0, 7, 0x81, 0, 0, 8][..], 12),
         // The length of a session's data is that of its PPP frame: filled in below.
-        ("pppoe", &[0x88, 0x64, 0x11, 0, 0, 1, 0, 34, 0, 0x21][..], 14),
+        (
+            "pppoe",
+            &[0x88, 0x64, 0x11, 0, 0, 1, 0, 34, 0, 0x21][..],
+            14,
+        ),
     ] {
         let mut frames = talk(ETHERNET, CLIENT, SERVER, 2);
         for frame in &mut frames {
@@ -93,9 +105,8 @@ fn section(big_endian: bool) -> Vec<u8> {
         padded.resize(value.len().next_multiple_of(4), 0);
         [&half(code)[..], &half(value.len() as u16), &padded].concat()
     };
-    let interface = |linktype: u16, options: &[u8]| {
-        [&half(linktype)[..], &half(0), &word(0), options].concat()
-    };
+    let interface =
+        |linktype: u16, options: &[u8]| [&half(linktype)[..], &half(0), &word(0), options].concat();
     let packet = |interface: u32, ticks: u64, bytes: &[u8]| {
         let length = word(bytes.len() as u32);
         [
@@ -125,14 +136,21 @@ fn section(big_endian: bool) -> Vec<u8> {
         block(big_endian, 1, &interface(1, &micros)),
         block(big_endian, 1, &interface(101, &option(9, &[0x94]))),
         block(big_endian, 0xbad, b"whatever it is"),
-        block(big_endian, 6, &packet(0, 1_000_000, &on_link(ETHERNET, &request))),
+        block(
+            big_endian,
+            6,
+            &packet(0, 1_000_000, &on_link(ETHERNET, &request)),
+        ),
         block(big_endian, 6, &packet(1, 3602 << 20, &reply)),
         block(big_endian, 6, &packet(9, 0, &reply)),
         block(
             big_endian,
             3,
-            &[&word(on_link(ETHERNET, &request).len() as u32)[..], &on_link(ETHERNET, &request)]
-                .concat(),
+            &[
+                &word(on_link(ETHERNET, &request).len() as u32)[..],
+                &on_link(ETHERNET, &request),
+            ]
+            .concat(),
         ),
     ]
     .concat()

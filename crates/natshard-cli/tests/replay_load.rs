@@ -53,7 +53,10 @@ fn amplified_hosts_do_all_that_the_one_did() {
     let folder = folder();
     let file = office(&folder);
     for (amplify, shards) in [(2_u64, "1"), (40, "1"), (40, "3")] {
-        let json = replay_well(&["--amplify", &amplify.to_string(), "--shards", shards], &[&file]);
+        let json = replay_well(
+            &["--amplify", &amplify.to_string(), "--shards", shards],
+            &[&file],
+        );
         assert_eq!(json["packets"]["read"], PACKETS * amplify);
         assert_eq!(json["packets"]["translated"], PACKETS * amplify);
         assert_eq!(json["verify"]["round_trips"], REPLIES * amplify);
@@ -66,9 +69,18 @@ fn amplified_hosts_do_all_that_the_one_did() {
 fn only_packets_of_inside_hosts_are_amplified() {
     let folder = folder();
     let frames = [
-        frame(1.0, on_link(ETHERNET, &udp("10.1.1.1:1", "8.8.8.8:53", b"a"))),
-        frame(2.0, on_link(ETHERNET, &udp("10.1.1.1:1", "10.1.1.2:53", b"b"))),
-        frame(3.0, on_link(ETHERNET, &udp("8.8.8.8:53", "9.9.9.9:53", b"c"))),
+        frame(
+            1.0,
+            on_link(ETHERNET, &udp("10.1.1.1:1", "8.8.8.8:53", b"a")),
+        ),
+        frame(
+            2.0,
+            on_link(ETHERNET, &udp("10.1.1.1:1", "10.1.1.2:53", b"b")),
+        ),
+        frame(
+            3.0,
+            on_link(ETHERNET, &udp("8.8.8.8:53", "9.9.9.9:53", b"c")),
+        ),
     ];
     let file = write(&folder, "mixed.pcap", &pcap(PLAIN, ETHERNET, &frames));
     let json = replay_well(&["--amplify", "10"], &[&file]);
@@ -108,8 +120,14 @@ source = [{ pools = ["wan"] }]
     let options = ["--config", config.to_str().unwrap(), "--amplify", "100"];
     let (code, _, talk) = replay(&options, &[&file]);
     assert_eq!(code, Some(2), "{talk}");
-    assert!(talk.contains("10.0.0.0/24") && talk.contains("--amplify 100"), "{talk}");
-    replay_well(&["--config", config.to_str().unwrap(), "--amplify", "20"], &[&file]);
+    assert!(
+        talk.contains("10.0.0.0/24") && talk.contains("--amplify 100"),
+        "{talk}"
+    );
+    replay_well(
+        &["--config", config.to_str().unwrap(), "--amplify", "20"],
+        &[&file],
+    );
 }
 
 #[test]
@@ -119,7 +137,16 @@ fn a_seed_makes_every_byte_of_the_output_the_same() {
     let run = |name: &str, seed: &str, shards: &str| {
         let out = folder.path().join(name);
         let out_text = out.to_str().unwrap();
-        let options = ["--seed", seed, "--shards", shards, "--amplify", "5", "--out", out_text];
+        let options = [
+            "--seed",
+            seed,
+            "--shards",
+            shards,
+            "--amplify",
+            "5",
+            "--out",
+            out_text,
+        ];
         replay_well(&options, &[&file]);
         std::fs::read(out).unwrap()
     };

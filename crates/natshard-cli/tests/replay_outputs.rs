@@ -27,7 +27,11 @@ fn read_pcapng(path: &Path) -> (Vec<String>, Vec<(u32, u64, Vec<u8>)>) {
             6 => {
                 let captured = word(at + 20) as usize;
                 let ticks = u64::from(word(at + 12)) << 32 | u64::from(word(at + 16));
-                packets.push((word(at + 8), ticks, bytes[at + 28..at + 28 + captured].to_vec()));
+                packets.push((
+                    word(at + 8),
+                    ticks,
+                    bytes[at + 28..at + 28 + captured].to_vec(),
+                ));
             }
             _ => {}
         }
@@ -50,7 +54,11 @@ fn out_holds_each_translated_packet_on_both_sides_with_its_timestamp() {
         let [first, second] = [&packets[2 * at], &packets[2 * at + 1]];
         let outbound = at % 2 == 0;
         assert_eq!((first.0, second.0), if outbound { (0, 1) } else { (1, 0) });
-        let (inside, outside) = if outbound { (first, second) } else { (second, first) };
+        let (inside, outside) = if outbound {
+            (first, second)
+        } else {
+            (second, first)
+        };
         assert_eq!(inside.2, captured.bytes);
         assert_ne!(outside.2, captured.bytes);
         let nanos = (captured.at.trunc() * 1e9) as u64 + (captured.at.fract() * 1e6) as u64 * 1000;
@@ -68,7 +76,11 @@ fn packets_of_several_link_types_get_pairs_of_interfaces() {
     let folder = folder();
     let file = |linktype| {
         let frames = talk(linktype, CLIENT, SERVER, 2);
-        write(&folder, &linktype.to_string(), &pcap(PLAIN, linktype, &frames))
+        write(
+            &folder,
+            &linktype.to_string(),
+            &pcap(PLAIN, linktype, &frames),
+        )
     };
     let out = folder.path().join("out.pcapng");
     let options = ["--out", out.to_str().unwrap()];
@@ -86,7 +98,10 @@ fn a_full_disk_is_a_clear_error() {
         let output = natshard(&["replay", option, "/dev/full", file.to_str().unwrap()]);
         let talk = talk_of(&output);
         assert_eq!(output.status.code(), Some(1), "{talk}");
-        assert!(talk.contains("/dev/full") && talk.contains("No space left"), "{talk}");
+        assert!(
+            talk.contains("/dev/full") && talk.contains("No space left"),
+            "{talk}"
+        );
     }
 }
 
@@ -139,7 +154,10 @@ fn the_report_is_a_page_about_this_run() {
     let folder = folder();
     let file = sample(&folder);
     let report = folder.path().join("r.html");
-    replay_well(&["--report", report.to_str().unwrap(), "--shards", "2"], &[&file]);
+    replay_well(
+        &["--report", report.to_str().unwrap(), "--shards", "2"],
+        &[&file],
+    );
     let page = std::fs::read_to_string(&report).unwrap();
     assert!(page.starts_with("<!DOCTYPE html>"));
     for piece in ["sample.pcap", "203.0.113.0/24", "<svg", "--shards 2"] {
@@ -153,13 +171,26 @@ fn the_table_says_what_a_colleague_would_ask() {
     let file = sample(&folder);
     let output = natshard(&["replay", file.to_str().unwrap()]);
     let text = String::from_utf8(output.stdout).unwrap();
-    for piece in ["inside to outside", "sessions", "203.0.113.0/24", "byte for byte", "PASS"] {
+    for piece in [
+        "inside to outside",
+        "sessions",
+        "203.0.113.0/24",
+        "byte for byte",
+        "PASS",
+    ] {
         assert!(text.contains(piece), "{piece} in\n{text}");
     }
     assert!(!text.contains('\x1b'), "colours where there is no terminal");
-    assert_eq!(output.stderr, b"", "no progress bar where there is no terminal");
+    assert_eq!(
+        output.stderr, b"",
+        "no progress bar where there is no terminal"
+    );
     let coloured = natshard(&["replay", "--color", "always", file.to_str().unwrap()]);
-    assert!(String::from_utf8(coloured.stdout).unwrap().contains("\x1b[1;32mPASS"));
+    assert!(
+        String::from_utf8(coloured.stdout)
+            .unwrap()
+            .contains("\x1b[1;32mPASS")
+    );
 }
 
 #[test]

@@ -9,6 +9,8 @@ mod pcapng;
 mod reader;
 mod sequence;
 mod target;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub(crate) use error::Complaint;

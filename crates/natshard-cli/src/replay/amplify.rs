@@ -10,6 +10,7 @@ use natshard_nat::packet::{
 };
 
 use super::plan::Plan;
+use super::renumber::Renumber;
 use crate::exit::Coded;
 
 /// Gives every inside host its copies, whose addresses are those of the largest inside prefix of
@@ -120,6 +121,7 @@ pub(crate) fn readdress(
     view: &View,
     outbound: bool,
     address: IpAddr,
+    renumber: &mut Renumber,
 ) -> Result<View, EditError> {
     let end = Some(Endpoint {
         address,
@@ -152,5 +154,10 @@ pub(crate) fn readdress(
         }
         _ => apply(frame, view, &outer)?,
     }
+    let view = dissect(link, frame).map_err(|_| EditError::StaleView)?;
+    if view.fragment().is_none() {
+        return Ok(view);
+    }
+    renumber.fragment(frame, &view);
     dissect(link, frame).map_err(|_| EditError::StaleView)
 }

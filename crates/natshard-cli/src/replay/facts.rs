@@ -5,9 +5,10 @@
 //! asks the NAT: an outbound packet is compared before and after.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use hashbrown::HashMap;
-use natshard::Protocol;
+use natshard::{Protocol, Tick};
 use natshard_nat::VpcId;
 use natshard_nat::packet::{
     Edit, EditError, Endpoint, Quoted, QuotedTransport, Transport, View, apply, apply_quoted,
@@ -64,12 +65,43 @@ pub(crate) struct Route {
     quoted: Option<Edit>,
 }
 
+/// A fragmented datagram as it is outside.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Number {
+    protocol: u8,
+    remote: IpAddr,
+    public: IpAddr,
+    id: u32,
+}
+
+/// Why a captured reply cannot be readdressed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum NoRoute {
+    /// No outbound packet of its flow was seen.
+    NoOutboundBefore,
+    /// It is a fragment, and the remote host numbers its datagrams to two inside hosts alike
+    /// which share a public address: outside nobody could tell them apart (RFC 6864).
+    FragmentIdInUse,
+}
+
+impl NoRoute {
+    /// Stable name, for counters and JSON keys.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            NoRoute::NoOutboundBefore => "no_outbound_before",
+            NoRoute::FragmentIdInUse => "fragment_id_in_use",
+        }
+    }
+}
+
 /// The flows of the inside hosts of one shard.
 #[derive(Default)]
 pub(crate) struct Facts {
     flows: HashMap<Key, Outside>,
     pairs: HashMap<Pair, Outside>,
     datagrams: HashMap<Pair, Outside>,
+    /// The inside host that the datagram of a number is for, and when it was seen first.
+    numbers: HashMap<Number, (IpAddr, Tick)>,
 }
 
 impl Facts {
@@ -101,8 +133,42 @@ impl Facts {
         }
     }
 
-    /// How to readdress a captured reply; `None` if no outbound packet of its flow was seen.
-    pub(crate) fn route(&mut self, reply: &View) -> Option<Route> {
+    /// How to readdress a captured reply, where the NAT remembers fragments for so long.
+    ///
+    /// # Errors
+    /// When that is not known, or would make it another datagram's fragment.
+    pub(crate) fn route(
+        &mut self,
+        reply: &View,
+        now: Tick,
+        remembered: Duration,
+    ) -> Result<Route, NoRoute> {
+        let is_remembered = |first: Tick| now <= first.saturating_add(remembered);
+        let route = self.find_route(reply).ok_or(NoRoute::NoOutboundBefore)?;
+        let (Some(fragment), Some(public)) = (reply.fragment(), route.outer.destination) else {
+            return Ok(route);
+        };
+        let number = Number {
+            protocol: reply.protocol(),
+            remote: reply.source(),
+            public: public.address,
+            id: fragment.id,
+        };
+        if self.numbers.len() >= MAX_DATAGRAMS {
+            self.numbers.retain(|_, (_, first)| is_remembered(*first));
+        }
+        let inside = reply.destination();
+        let (host, first) = self.numbers.entry(number).or_insert((inside, now));
+        if !is_remembered(*first) {
+            (*host, *first) = (inside, now);
+        }
+        match *host == inside {
+            true => Ok(route),
+            false => Err(NoRoute::FragmentIdInUse),
+        }
+    }
+
+    fn find_route(&mut self, reply: &View) -> Option<Route> {
         if let Transport::IcmpError { quoted, .. } = reply.transport() {
             return self.route_error(reply, &quoted);
         }

@@ -11,7 +11,7 @@ use natshard_nat::{Direction, Event, MappingInfo, ReleasedFrame, Sink, Verdict, 
 use super::batch::Item;
 use super::context::Context;
 use super::counts::Counts;
-use super::facts::{End, Facts, Route};
+use super::facts::{End, Facts, NoRoute, Route};
 use super::leases::{LeaseSample, Leases};
 use super::packets::Packets;
 use crate::verify::Findings;
@@ -96,6 +96,12 @@ impl<'c> Ledger<'c> {
     /// All that is written down from now on happens at that time.
     pub(super) fn at(&mut self, now: Tick) {
         self.now = now;
+    }
+
+    /// How to readdress a captured reply.
+    pub(super) fn route(&mut self, reply: &View) -> Result<Route, NoRoute> {
+        let remembered = self.context.plan.nat.fragments().timeout;
+        self.facts.route(reply, self.now, remembered)
     }
 
     /// A name for a packet that may be held.
@@ -387,3 +393,7 @@ fn wire_end(protocol: Protocol, end: End) -> WireEnd {
         address: end.address,
     }
 }
+
+#[cfg(test)]
+#[path = "ledger_tests.rs"]
+mod tests;

@@ -24,6 +24,7 @@ mod packets;
 mod plan;
 mod progress;
 mod reader;
+mod renumber;
 mod run;
 mod sampler;
 mod summary;

@@ -1,5 +1,6 @@
 //! What a replay runs with: the NAT's configuration, the engine's, and which side is which.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -46,6 +47,8 @@ pub(crate) struct Plan {
     pub(crate) session_limit: Option<usize>,
     /// Whether the pools are the default ones.
     pub(crate) is_default: bool,
+    /// What the user should know about it.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// The prefixes that default pools may take.
@@ -127,6 +130,7 @@ impl Plan {
             hold_down_max: None,
             session_limit: None,
             is_default: true,
+            warnings: Vec::new(),
         })
     }
 
@@ -134,28 +138,35 @@ impl Plan {
     /// its own.
     ///
     /// # Errors
-    /// When the configuration leaves it open which addresses are inside.
+    /// When the configuration has no inside.
     pub(crate) fn of_configuration(
         loaded: &Loaded,
         shards: Option<usize>,
         seed: Option<u64>,
     ) -> Result<Self> {
-        let insides: Vec<_> = loaded
+        let mut insides: Vec<_> = loaded
             .vpcs()
             .iter()
             .flat_map(|vpc| vpc.inside.iter().map(|prefix| (*prefix, vpc.id)))
             .collect();
+        let mut warnings = Vec::new();
         for (at, (prefix, vpc)) in insides.iter().enumerate() {
-            if insides[..at]
-                .iter()
-                .any(|(it, other)| it == prefix && other != vpc)
-            {
-                return Err(Coded::configuration(format!(
-                    "{prefix} is inside of two VPCs: a capture does not tell which one a packet                      comes from; replay it with a configuration of one of them"
-                ))
-                .into());
+            let earlier = insides[..at].iter().find(|(it, _)| it == prefix);
+            if let Some((_, earlier)) = earlier.filter(|(_, it)| it != vpc) {
+                let name = |id: &VpcId| {
+                    let vpc = loaded.vpcs().iter().find(|it| it.id == *id);
+                    vpc.map_or("", |it| it.name.as_str())
+                };
+                warnings.push(format!(
+                    "{prefix} is inside of `{}` and of `{}`, and a capture does not tell which one \
+                     a packet comes from: all are taken for `{0}`'s",
+                    name(earlier),
+                    name(vpc)
+                ));
             }
         }
+        let mut known = BTreeSet::new();
+        insides.retain(|(prefix, _)| known.insert(*prefix));
         if insides.is_empty() {
             return Err(Coded::configuration(
                 "no VPC has `inside` prefixes: nothing would be translated",
@@ -172,6 +183,7 @@ impl Plan {
             hold_down_max: loaded.hold_down_max(),
             session_limit: loaded.session_limit(),
             is_default: false,
+            warnings,
         })
     }
 

@@ -95,9 +95,16 @@ pub(super) fn replay(
         served_early: 0,
         findings: Default::default(),
         faults: Vec::new(),
-        warnings: complaints
+        warnings: context
+            .plan
+            .warnings
             .iter()
-            .map(|(capture, why)| format!("{capture}: {why}"))
+            .cloned()
+            .chain(
+                complaints
+                    .iter()
+                    .map(|(capture, why)| format!("{capture}: {why}")),
+            )
             .collect(),
         elapsed,
         handled,

@@ -14,6 +14,7 @@ use super::batch::{Batch, Item, Way, steer};
 use super::context::Context;
 use super::ledger::{Book, Ledger, Pending, Steered};
 use super::packets::Packets;
+use super::renumber::Renumber;
 
 /// Packets between two looks at the function's housekeeping.
 const BURST: usize = 256;
@@ -26,6 +27,7 @@ const STEPS: u64 = 64;
 pub(super) struct Worker<'c, A: NatAllocator> {
     function: NatFunction<A, SessionTable<A::Lease>>,
     desk: Desk<'c>,
+    renumber: Renumber,
     clock: Tick,
 }
 
@@ -50,6 +52,7 @@ impl<'c, A: NatAllocator> Worker<'c, A> {
                 shard,
                 book: Book(RefCell::new(Ledger::new(context))),
             },
+            renumber: Renumber::default(),
             clock: Tick::ZERO,
         }
     }
@@ -79,7 +82,14 @@ impl<'c, A: NatAllocator> Worker<'c, A> {
                     scratch.clear();
                     scratch.extend_from_slice(captured);
                     let outbound = matches!(item.way, Way::Out(_));
-                    let copied = amplify::readdress(item.link, &mut scratch, &view, outbound, host);
+                    let copied = amplify::readdress(
+                        item.link,
+                        &mut scratch,
+                        &view,
+                        outbound,
+                        host,
+                        &mut self.renumber,
+                    );
                     match copied {
                         Ok(copied) => view = copied,
                         Err(_) => {
@@ -179,9 +189,12 @@ impl<'c> Desk<'c> {
         frame: &mut [u8],
     ) {
         let given = self.ledger(|it| {
-            let Some(route) = it.facts.route(&pending.view) else {
-                it.counts.untouched("no_outbound_before", 1);
-                return None;
+            let route = match it.route(&pending.view) {
+                Ok(route) => route,
+                Err(reason) => {
+                    it.counts.untouched(reason.name(), 1);
+                    return None;
+                }
             };
             if route.readdress(frame, &pending.view).is_err() {
                 it.counts.untouched("protocol", 1);

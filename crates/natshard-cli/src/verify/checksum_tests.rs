@@ -5,8 +5,8 @@ use super::*;
 /// A UDP packet from 192.168.1.2:4000 to 198.18.0.1:53 with right checksums.
 fn udp() -> Vec<u8> {
     let mut packet = vec![
-        0x45, 0, 0, 32, 0, 1, 0, 0, 64, 17, 0, 0, 192, 168, 1, 2, 198, 18, 0, 1, 0x0f, 0xa0, 0,
-        53, 0, 12, 0, 0, b'a', b'b', b'c', b'd',
+        0x45, 0, 0, 32, 0, 1, 0, 0, 64, 17, 0, 0, 192, 168, 1, 2, 198, 18, 0, 1, 0x0f, 0xa0, 0, 53,
+        0, 12, 0, 0, b'a', b'b', b'c', b'd',
     ];
     repair(&mut packet);
     packet
@@ -106,7 +106,9 @@ fn a_packet_that_the_capture_cut_is_held_to_its_sum() {
 
 /// An ICMP error that quotes a packet.
 fn error_about(quoted: &[u8]) -> Vec<u8> {
-    let mut packet = vec![0x45, 0, 0, 0, 0, 2, 0, 0, 64, 1, 0, 0, 198, 18, 0, 1, 192, 168, 1, 2];
+    let mut packet = vec![
+        0x45, 0, 0, 0, 0, 2, 0, 0, 64, 1, 0, 0, 198, 18, 0, 1, 192, 168, 1, 2,
+    ];
     packet.extend([3, 3, 0, 0, 0, 0, 0, 0]);
     packet.extend(quoted);
     let length = packet.len() as u16;

@@ -132,14 +132,26 @@ pub fn echo(source: &str, destination: &str, kind: u8, identifier: u16) -> Vec<u
     payload.extend(identifier.to_be_bytes());
     payload.extend([0, 1, b'p', b'i', b'n', b'g']);
     let protocol = if kind >= 128 { 58 } else { 1 };
-    ip(source.parse().unwrap(), destination.parse().unwrap(), protocol, payload, Some(2))
+    ip(
+        source.parse().unwrap(),
+        destination.parse().unwrap(),
+        protocol,
+        payload,
+        Some(2),
+    )
 }
 
 /// An ICMP error of that type and code about `quoted`.
 pub fn icmp_error(source: &str, destination: &str, kind: u8, code: u8, quoted: &[u8]) -> Vec<u8> {
     let mut payload = vec![kind, code, 0, 0, 0, 0, 0, 0];
     payload.extend(quoted);
-    ip(source.parse().unwrap(), destination.parse().unwrap(), 1, payload, Some(2))
+    ip(
+        source.parse().unwrap(),
+        destination.parse().unwrap(),
+        1,
+        payload,
+        Some(2),
+    )
 }
 
 /// Puts an IP packet behind the header of a link type.
@@ -211,7 +223,10 @@ pub fn talk(linktype: u32, client: &str, server: &str, turns: u32) -> Vec<Frame>
         let at = 1000.0 + f64::from(turn);
         let data = turn.to_be_bytes();
         frames.push(frame(at, on_link(linktype, &udp(client, server, &data))));
-        frames.push(frame(at + 0.02, on_link(linktype, &udp(server, client, &data))));
+        frames.push(frame(
+            at + 0.02,
+            on_link(linktype, &udp(server, client, &data)),
+        ));
     }
     frames
 }
