@@ -222,16 +222,14 @@ fn exclusions(pool: &mut PoolModel, sink: &mut Sink) {
                 Diagnostic::warning(
                     excluded.span.clone(),
                     format!(
-                        "exclusion of ports {}-{} is outside the range of the pool",
-                        excluded.value.start(),
-                        excluded.value.end()
+                        "exclusion of ports {} is outside the range of the pool",
+                        word::range(&excluded.value)
                     ),
                 )
                 .label("excludes nothing")
                 .help(format!(
-                    "the pool gives out {}-{}: drop the exclusion or mend its ports",
-                    ports.start(),
-                    ports.end()
+                    "the pool gives out {}: drop the exclusion or mend its ports",
+                    word::range(&ports)
                 )),
             );
             return false;

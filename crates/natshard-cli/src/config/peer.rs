@@ -225,8 +225,9 @@ impl Converter<'_> {
                     )
                     .label("only one of them can serve a private prefix")
                     .help(
-                        "put all prefixes into one pool, or add a `[[peering.source]]` with \
-                         `private-prefixes` and `pools` for each",
+                        "put all prefixes into one pool, or say in a `[[peering]]` which one \
+                         serves whom: a `[[peering.source]]` with `private-prefixes` and `pools` \
+                         for each",
                     ),
                 );
                 None

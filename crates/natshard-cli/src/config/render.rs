@@ -1,5 +1,7 @@
 //! Faults as text with carets, and as JSON.
 
+use std::borrow::Cow;
+
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde_json::{Value, json};
 
@@ -37,7 +39,7 @@ pub(crate) fn render(source: &Source, diagnostic: &Diagnostic, colour: bool) -> 
         }
         (window.clone(), vec![annotation])
     };
-    let path = source.path().display().to_string();
+    let path = word::shown_path(source.path());
     let mut others = Vec::new();
     if let Some(related) = &diagnostic.related {
         let span = source.clamp(&related.span);
@@ -52,7 +54,7 @@ pub(crate) fn render(source: &Source, diagnostic: &Diagnostic, colour: bool) -> 
             annotations.push(annotation);
         } else {
             others.push(
-                Snippet::source(&source.text()[other])
+                Snippet::source(printable(&source.text()[other]))
                     .line_start(at)
                     .path(path.as_str())
                     .annotation(annotation),
@@ -60,7 +62,7 @@ pub(crate) fn render(source: &Source, diagnostic: &Diagnostic, colour: bool) -> 
         }
     }
     let mut group = level.primary_title(diagnostic.message.as_str()).element(
-        Snippet::source(&source.text()[cut])
+        Snippet::source(printable(&source.text()[cut]))
             .line_start(line)
             .path(path.as_str())
             .annotations(annotations),
@@ -74,6 +76,17 @@ pub(crate) fn render(source: &Source, diagnostic: &Diagnostic, colour: bool) -> 
     let mut text = renderer.term_width(WIDTH).render(&[group]);
     text.push('\n');
     text
+}
+
+/// The text without the control characters that the renderer lets through and some terminals obey.
+/// What stands for them is as long as they are, so that every place stays where it is.
+fn printable(text: &str) -> Cow<'_, str> {
+    let steers = |it: char| matches!(it, '\u{80}'..='\u{9f}');
+    if text.contains(steers) {
+        Cow::Owned(text.replace(steers, "\u{b7}"))
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 /// All faults, one below the other, and how many there are.
@@ -90,7 +103,7 @@ pub(crate) fn all(source: &Source, diagnostics: &[Diagnostic], colour: bool) -> 
         let errors = diagnostics.iter().filter(|it| is_error(it)).count();
         text.push_str(&format!(
             "{}: {}\n",
-            source.path().display(),
+            word::shown_path(source.path()),
             counted(errors, diagnostics.len() - errors)
         ));
     }

@@ -178,7 +178,10 @@ pub(crate) fn range(
                     entry.key()
                 ))
                 .label("starts at 0")
-                .help(format!("write `\"{lowest}-{}\"`", end.max(lowest))),
+                .help(format!(
+                    "write `\"{}\"`",
+                    word::range(&(lowest..=end.max(lowest)))
+                )),
         );
         return None;
     }

@@ -144,6 +144,15 @@ pub(crate) fn choice(words: &[&str]) -> String {
     }
 }
 
+/// A range as it is written; a single one without its end.
+pub(crate) fn range(range: &std::ops::RangeInclusive<u16>) -> String {
+    if range.start() == range.end() {
+        range.start().to_string()
+    } else {
+        format!("{}-{}", range.start(), range.end())
+    }
+}
+
 /// The user's text made fit for a message: no control characters, not endless.
 pub(crate) fn shown(text: &str) -> String {
     let mut out: String = text

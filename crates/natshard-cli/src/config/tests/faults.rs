@@ -67,7 +67,7 @@ fn ranges_and_prefixes_that_cannot_be() {
         &[
             "error 3:21 prefix 203.0.113.9/28 has host bits set | write `\"203.0.113.0/28\"` ... ",
             "error 4:15 range 9-3 is empty | write `\"3-9\"`",
-            "error 5:21 `port-set-restrict` holds port 0, ... | write `\"1-1\"`",
+            "error 5:21 `port-set-restrict` holds port 0, ... | write `\"1\"`",
         ],
     );
     assert_said(

@@ -87,4 +87,19 @@ fn text_of_the_user_cannot_steer_a_terminal() {
         "{rendered:?}"
     );
     assert!(rendered.contains("\\u{1b}[31m"));
+    // One of the second set of control characters begins a sequence as well; found by fuzzing.
+    let faults = from_bytes(
+        Path::new("a\u{1b}b.toml"),
+        b"# \xc2\x9b31m\xc2\x85\nx\xe6".into(),
+    );
+    let rendered = faults.expect_err("not UTF-8").render(true);
+    assert!(
+        !rendered.contains("\u{1b}b") && !rendered.contains('\u{9b}'),
+        "{rendered:?}"
+    );
+    let faults = understand("x = \"\u{9b}31m\"\n").unwrap_err().render(false);
+    assert!(
+        faults.contains("x = \"\u{b7}31m\"") && !faults.contains('\u{9b}'),
+        "{faults:?}"
+    );
 }
