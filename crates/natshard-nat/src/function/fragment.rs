@@ -167,23 +167,26 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
             },
             id: fragment.id,
         };
-        if let Some(reason) = self.never_translated(view, ingress.vpc) {
-            return Verdict::Untouched(reason);
-        }
         let overdue = self.fragments.take_overdue(&key, self.now);
         self.drop_held(overdue, DropReason::FragmentTimeout);
+        let foreign = self.never_translated(view, ingress.vpc);
         if fragment.is_first() {
             let verdict = self.packet(frame, view, ingress.vpc);
-            self.first_fragment(key, frame, ingress, verdict);
+            if foreign.is_none() || !matches!(verdict, Verdict::Untouched(_)) {
+                self.first_fragment(key, frame, ingress, verdict);
+            }
             return verdict;
         }
-        match self.fragments.fate(&key) {
-            Some(fate) => self.follow(frame, view, fate),
-            None => self.hold(key, frame, ingress),
+        match (self.fragments.fate(&key), foreign) {
+            (Some(fate), _) => self.follow(frame, view, fate),
+            (None, Some(reason)) => Verdict::Untouched(reason),
+            (None, None) => self.hold(key, frame, ingress),
         }
     }
 
-    /// Why no fragment between these addresses can be ours to translate, ports or not.
+    /// Why no fragment between these addresses needs to wait for its ports. Sessions of a drained
+    /// public address are the exception: their fragments pass untouched if they come before the
+    /// first one.
     fn never_translated(&self, view: &View, vpc: VpcId) -> Option<UntouchedReason> {
         let known = match view.source() {
             IpAddr::V4(_) => [1, 6, 17],
@@ -198,8 +201,6 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         match self.config.route(vpc, view.destination()) {
             Some(Route::Peering(_)) => None,
             Some(Route::Local) => Some(UntouchedReason::Local),
-            // A drained public address is in no pool, and still may have sessions.
-            None if self.config.knows(vpc) => None,
             None => Some(UntouchedReason::NoPeering),
         }
     }

@@ -228,3 +228,6 @@ pub trait NatSessionManager<L> {
     /// The next session that was not checked against `generation`; as [`expired`](Self::expired).
     fn unchecked(&mut self, generation: u32, budget: &mut usize) -> Option<SessionId>;
 }
+
+#[cfg(test)]
+mod tests;

@@ -106,6 +106,36 @@ both! {
         }
     }
 
+    /// F9: of two ranges claimed on one address the second overwrote the first.
+    fn f09_every_excluded_range_of_an_address_holds<A>() {
+        let one = |pool: NatPool| pool.ports(2000..=2009)
+            .exclude_addresses(net("203.0.113.0/31")).exclude_addresses(net("203.0.113.2/32"))
+            .exclude(ip("203.0.113.3"), 2000..=2002).exclude(ip("203.0.113.3"), 2005..=2007);
+        let mut lab = Lab::<A>::new(config_with(one, |_| ()));
+        let ports: std::collections::BTreeSet<_> = (1..=4)
+            .map(|host| lab.udp_out(TENANT_A, &format!("10.0.0.{host}:1"), "198.51.100.1:53").port())
+            .collect();
+        assert_eq!(ports.into_iter().collect::<Vec<_>>(), [2003, 2004, 2008, 2009]);
+        let full = lab.send(TENANT_A, &Build::udp("10.0.0.5:1", "198.51.100.1:53"));
+        assert_eq!(full.dropped(), Some(DropReason::PoolExhausted));
+    }
+
+    /// F23: an IPv6 range wider than /96.
+    fn f23_a_wide_ipv6_pool_works_at_once<A>() {
+        let config = NatConfig::builder()
+            .pool(NatPool::new("wide").prefix(net("2001:db8:1::/64")))
+            .peering(
+                Peering::new("a", TENANT_A, WORLD).source(SourceRule::new(net("fd00::/8"), "wide")),
+            )
+            .build()
+            .unwrap();
+        let mut lab = Lab::<A>::new(config);
+        let public = lab.udp_out(TENANT_A, "[fd00::1]:5000", "[2001:db8::1]:53");
+        assert!(net("2001:db8:1::/64").contains(&public.ip()));
+        let back = lab.udp_in("[2001:db8::1]:53", public);
+        assert_eq!(back.destination(), "[fd00::1]:5000".parse().unwrap());
+    }
+
     /// F19: ports that were never given back; an ICMP key that differed between take and give.
     fn f19_every_port_comes_back_in_every_protocol<A>() {
         let config = config_with(|pool| pool.ports(2000..=2009).identifiers(0..=9), |_| ());

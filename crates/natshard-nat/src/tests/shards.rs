@@ -104,6 +104,54 @@ impl Shards {
     }
 }
 
+/// A function is made in one place and handed to the thread of its shard.
+#[test]
+fn an_instance_can_be_sent_to_its_thread() {
+    fn send<T: Send>() {}
+    send::<NatFunction<NatDefaultAllocator, SessionTable<natshard::Lease>>>();
+    send::<ConfigStore>();
+    send::<Steerer>();
+}
+
+/// I1 and the books, with a thread per instance.
+#[test]
+fn threads_share_a_pool_to_its_last_port() {
+    let with = config_with(|pool| pool.ports(2000..=2999), |_| ());
+    let mut shards = Shards::new(2, with);
+    let translated: u64 = std::thread::scope(|scope| {
+        let threads: Vec<_> = (shards.instances.iter_mut().enumerate())
+            .map(|(index, instance)| {
+                scope.spawn(move || {
+                    let mut sink = ();
+                    for flow in 0..4000u32 {
+                        let host = format!("10.{index}.{}.{}", flow / 200, flow % 200 + 1);
+                        let sent = Build::udp(&format!("{host}:5000"), "198.51.100.1:53");
+                        let ingress = Ingress {
+                            link: Link::Ethernet,
+                            vpc: TENANT_A,
+                            token: 0,
+                        };
+                        let mut burst = instance.burst(Tick::from_millis(1), &mut sink);
+                        let _ = burst.process(&mut sent.frame(), ingress);
+                    }
+                    instance.idle(Tick::from_millis(2), &mut sink);
+                    instance.stats().translated(Direction::Outbound)
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().expect("no panic"))
+            .sum()
+    });
+    assert_eq!(
+        translated,
+        4 * 1000,
+        "every port of the four addresses, and none twice"
+    );
+    shards.check();
+}
+
 #[test]
 fn replies_and_errors_find_the_instance_that_has_the_session() {
     let mut shards = Shards::new(4, config(|_| ()));
