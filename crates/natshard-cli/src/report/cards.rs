@@ -42,7 +42,7 @@ fn figures(verify: &Verify) -> [(&'static str, u64); 5] {
             verify.bad_checksums,
         ),
         (
-            "public tuples two flows had at once",
+            "public tuples with two owners at once",
             verify.duplicate_tuples,
         ),
         (
@@ -70,7 +70,16 @@ pub(crate) fn summary(out: &mut String, report: &Report) {
         Verdict::Faults(faults) => (
             "bad",
             "\u{2717}",
-            format!("{} found", plural(faults, "fault", "faults")),
+            format!(
+                "{} found: {}",
+                plural(faults, "fault", "faults"),
+                figures(&report.verify)
+                    .iter()
+                    .filter(|(_, count)| *count > 0)
+                    .map(|(what, count)| format!("{} {what}", Grouped(*count)))
+                    .collect::<Vec<_>>()
+                    .join("; ")
+            ),
         ),
     };
     let _ = write!(
