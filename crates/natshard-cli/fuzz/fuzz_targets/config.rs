@@ -3,7 +3,8 @@
 //! makes an engine.
 //!
 //! Run in `crates/natshard-cli` with `cargo install cargo-fuzz` done:
-//! `RUSTC_BOOTSTRAP=1 cargo fuzz run config fuzz/corpus examples-config -- -max_total_time=300 -dict=fuzz/config.dict`
+//! `mkdir -p fuzz/corpus && RUSTC_BOOTSTRAP=1 cargo fuzz run config fuzz/corpus examples-config --
+//! -max_total_time=300 -dict=fuzz/config.dict`
 
 #![no_main]
 
