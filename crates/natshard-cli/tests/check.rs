@@ -35,9 +35,18 @@ fn said(arguments: &[&str]) -> (i32, String, String) {
 #[test]
 fn examples_are_understood_without_a_warning() {
     for (name, words) in [
-        ("minimal.toml", ["internet", "1,032,192", "inside to outside"]),
-        ("carrier-grade.toml", ["subscribers", "65,632", "fd00:64::/32"]),
-        ("two-tenants.toml", ["tenant-b", "524,288", "port-preservation"]),
+        (
+            "minimal.toml",
+            ["internet", "1,032,192", "inside to outside"],
+        ),
+        (
+            "carrier-grade.toml",
+            ["subscribers", "65,632", "fd00:64::/32"],
+        ),
+        (
+            "two-tenants.toml",
+            ["tenant-b", "524,288", "port-preservation"],
+        ),
     ] {
         let (code, out, talk) = said(&[name]);
         assert_eq!((code, talk.as_str()), (0, ""), "{name}");
@@ -53,7 +62,10 @@ fn faults_are_talk_and_end_with_3() {
     assert_eq!((code, out.as_str()), (3, ""));
     let expected = std::fs::read_to_string(examples().join("faulty.txt")).unwrap();
     assert_eq!(talk, expected);
-    assert!(!talk.contains('\u{1b}'), "no colours where nobody sees them");
+    assert!(
+        !talk.contains('\u{1b}'),
+        "no colours where nobody sees them"
+    );
 }
 
 #[test]
@@ -69,7 +81,10 @@ fn json_has_every_fault_with_line_column_and_help() {
     let headed = |word: &str| table.lines().filter(|it| it.starts_with(word)).count();
     assert_eq!(faults.len(), headed("error: ") + headed("warning: "));
     for fault in faults {
-        assert!(matches!(fault["severity"].as_str(), Some("error" | "warning")));
+        assert!(matches!(
+            fault["severity"].as_str(),
+            Some("error" | "warning")
+        ));
         assert!(!fault["message"].as_str().unwrap().is_empty());
         assert_eq!(fault["file"], "faulty.toml");
         let place = format!("faulty.toml:{}:{}", fault["line"], fault["column"]);
@@ -89,27 +104,40 @@ fn json_says_what_was_understood() {
     assert_eq!(pool["name"], "subscribers");
     assert_eq!(pool["addresses"], 65_632);
     assert_eq!(pool["ports"], serde_json::json!([1024, 65535]));
-    assert_eq!(document["configuration"]["peerings"][0]["mapping_type"], "eim");
+    assert_eq!(
+        document["configuration"]["peerings"][0]["mapping_type"],
+        "eim"
+    );
 }
 
 #[test]
 fn warnings_alone_end_with_0_and_stay_off_stdout() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("short.toml");
-    let pool = "[[external-ip-address-pool]]\nname = \"p\"\nexternal-ip-pool = \"203.0.113.0/28\"\n";
+    let pool =
+        "[[external-ip-address-pool]]\nname = \"p\"\nexternal-ip-pool = \"203.0.113.0/28\"\n";
     std::fs::write(&path, format!("[timers]\nudp-timeout = 30\n{pool}")).unwrap();
     let (code, out, talk) = said(&[path.to_str().unwrap()]);
     assert_eq!(code, 0);
-    assert!(talk.starts_with("warning: `udp-timeout` of 30 s is short of"), "{talk}");
+    assert!(
+        talk.starts_with("warning: `udp-timeout` of 30 s is short of"),
+        "{talk}"
+    );
     assert!(talk.ends_with(": 1 warning\n"), "{talk}");
-    assert!(out.contains("203.0.113.0/28") && !out.contains("warning"), "{out}");
+    assert!(
+        out.contains("203.0.113.0/28") && !out.contains("warning"),
+        "{out}"
+    );
 }
 
 #[test]
 fn files_that_cannot_be_read_end_with_1() {
     let (code, out, talk) = said(&["missing.toml"]);
     assert_eq!((code, out.as_str()), (1, ""));
-    assert!(talk.contains("cannot read missing.toml: there is no such file"), "{talk}");
+    assert!(
+        talk.contains("cannot read missing.toml: there is no such file"),
+        "{talk}"
+    );
     let (code, _, talk) = said(&["."]);
     assert_eq!(code, 1);
     assert!(talk.contains("cannot read .: it is a directory"), "{talk}");
@@ -125,7 +153,11 @@ fn files_that_are_no_configuration_end_with_3() {
     let huge = vec![b'\n'; (4 << 20) + 1];
     for (name, bytes, expected) in [
         ("empty", &b""[..], "the configuration is empty"),
-        ("latin-1", b"# caf\xe9\n", "not UTF-8: byte 0xe9 at offset 5"),
+        (
+            "latin-1",
+            b"# caf\xe9\n",
+            "not UTF-8: byte 0xe9 at offset 5",
+        ),
         ("zeros", &[0; 4096], "error: "),
         ("huge", &huge, "larger than 4 MiB"),
     ] {
