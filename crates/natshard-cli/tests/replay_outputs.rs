@@ -6,9 +6,12 @@ use common::*;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Interface names and packets (interface, ticks, bytes) of a pcapng file of this machine's byte
+/// Interface, ticks and bytes of a packet.
+type Packet = (u32, u64, Vec<u8>);
+
+/// Interface names and packets of a pcapng file of this machine's byte
 /// order.
-fn read_pcapng(path: &Path) -> (Vec<String>, Vec<(u32, u64, Vec<u8>)>) {
+fn read_pcapng(path: &Path) -> (Vec<String>, Vec<Packet>) {
     let bytes = std::fs::read(path).unwrap();
     let word = |at: usize| u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap());
     let (mut names, mut packets) = (Vec::new(), Vec::new());
@@ -213,4 +216,14 @@ fn a_reader_that_goes_away_is_no_error() {
         assert_eq!(output.status.code(), Some(0), "{arguments:?}");
         assert_eq!(output.stderr, b"", "{arguments:?}");
     }
+}
+
+#[test]
+fn messages_about_an_output_name_it_and_not_the_temporary_file() {
+    let folder = folder();
+    let file = sample(&folder);
+    let missing = folder.path().join("no-such-folder/out.pcapng");
+    let (_, _, talk) = replay(&["--out", missing.to_str().unwrap()], &[&file]);
+    assert!(talk.contains("No such file or directory"), "{talk}");
+    assert_eq!(talk.matches("no-such-folder").count(), 1, "{talk}");
 }

@@ -6,9 +6,10 @@ use anyhow::Result;
 use hashbrown::HashMap;
 use ipnet::IpNet;
 use natshard_nat::packet::{
-    Edit, EditError, Endpoint, Link, Transport, View, apply, apply_quoted, dissect,
+    Edit, EditError, Endpoint, Transport, View, apply, apply_quoted, dissect,
 };
 
+use super::batch::{Item, Way};
 use super::plan::Plan;
 use super::renumber::Renumber;
 use crate::exit::Coded;
@@ -109,20 +110,57 @@ impl Amplifier {
     }
 }
 
+/// Makes the copies of packets that one shard needs.
+#[derive(Default)]
+pub(super) struct Copier {
+    renumber: Renumber,
+    frame: Vec<u8>,
+}
+
+impl Copier {
+    /// A frame as that copy of its inside host would have sent or got it; without amplification
+    /// the frame itself. `None` if its addresses cannot be changed.
+    pub(super) fn copy<'f>(
+        &'f mut self,
+        item: &Item,
+        captured: &'f [u8],
+        copy: u32,
+    ) -> Option<(&'f [u8], View)> {
+        if item.copies.count == 1 {
+            return Some((captured, item.view));
+        }
+        self.frame.clear();
+        self.frame.extend_from_slice(captured);
+        let outbound = matches!(item.way, Way::Out(_));
+        readdress(
+            &mut self.frame,
+            &item.view,
+            outbound,
+            item.copies.address(copy),
+        )
+        .ok()?;
+        let view = dissect(item.link, &self.frame).ok()?;
+        if view.fragment().is_none() {
+            return Some((&self.frame, view));
+        }
+        self.renumber.fragment(&mut self.frame, &view);
+        let view = dissect(item.link, &self.frame).ok()?;
+        Some((&self.frame, view))
+    }
+}
+
 /// Makes `frame`, a copy of what `view` was taken from, a packet from (or to) another inside
 /// address, in the packet an ICMP error quotes as well. Right checksums stay right and wrong ones
 /// wrong.
 ///
 /// # Errors
 /// When the packet cannot be rewritten.
-pub(crate) fn readdress(
-    link: Link,
+fn readdress(
     frame: &mut [u8],
     view: &View,
     outbound: bool,
     address: IpAddr,
-    renumber: &mut Renumber,
-) -> Result<View, EditError> {
+) -> Result<(), EditError> {
     let end = Some(Endpoint {
         address,
         port: None,
@@ -150,14 +188,8 @@ pub(crate) fn readdress(
                 true => quoted_edit,
                 false => Edit::default(),
             };
-            apply_quoted(frame, view, &outer, &quoted_edit)?;
+            apply_quoted(frame, view, &outer, &quoted_edit)
         }
-        _ => apply(frame, view, &outer)?,
+        _ => apply(frame, view, &outer),
     }
-    let view = dissect(link, frame).map_err(|_| EditError::StaleView)?;
-    if view.fragment().is_none() {
-        return Ok(view);
-    }
-    renumber.fragment(frame, &view);
-    dissect(link, frame).map_err(|_| EditError::StaleView)
 }

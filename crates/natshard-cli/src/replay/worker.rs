@@ -9,12 +9,11 @@ use natshard_nat::{
     Verdict, VpcId,
 };
 
-use super::amplify;
+use super::amplify::Copier;
 use super::batch::{Batch, Item, Way, steer};
 use super::context::Context;
 use super::ledger::{Book, Ledger, Pending, Steered};
 use super::packets::Packets;
-use super::renumber::Renumber;
 
 /// Packets between two looks at the function's housekeeping.
 const BURST: usize = 256;
@@ -27,7 +26,9 @@ const STEPS: u64 = 64;
 pub(super) struct Worker<'c, A: NatAllocator> {
     function: NatFunction<A, SessionTable<A::Lease>>,
     desk: Desk<'c>,
-    renumber: Renumber,
+    copier: Copier,
+    /// The packet at work.
+    work: Vec<u8>,
     clock: Tick,
 }
 
@@ -52,7 +53,8 @@ impl<'c, A: NatAllocator> Worker<'c, A> {
                 shard,
                 book: Book(RefCell::new(Ledger::new(context))),
             },
-            renumber: Renumber::default(),
+            copier: Copier::default(),
+            work: Vec::new(),
             clock: Tick::ZERO,
         }
     }
@@ -61,56 +63,36 @@ impl<'c, A: NatAllocator> Worker<'c, A> {
     pub(super) fn process(&mut self, batch: &Batch) -> Progress {
         self.pass_time(batch.now);
         let desk = &self.desk;
-        let (mut scratch, mut work) = (Vec::new(), Vec::new());
+        let (shard, shards) = (desk.shard, desk.context.shards);
         let mut sink = &desk.book;
-        let mut burst = self.function.burst(self.clock, &mut sink);
-        let mut done = 0;
-        for item in &batch.items {
-            for copy in 0..item.copies.count {
-                let host = item.copies.address(copy);
-                if steer(host, desk.context.shards) != desk.shard {
+        let mut mine = batch
+            .items
+            .iter()
+            .flat_map(|item| (0..item.copies.count).map(move |copy| (item, copy)))
+            .filter(|(item, copy)| steer(item.copies.address(*copy), shards) == shard)
+            .peekable();
+        if mine.peek().is_none() {
+            // A worker without packets sleeps.
+            self.function.idle(self.clock, &mut sink);
+        }
+        while mine.peek().is_some() {
+            let mut burst = self.function.burst(self.clock, &mut sink);
+            for (item, copy) in mine.by_ref().take(BURST) {
+                let Some((captured, view)) = self.copier.copy(item, batch.frame(item), copy) else {
+                    desk.ledger(|it| it.counts.untouched("protocol", 1));
                     continue;
-                }
-                done += 1;
-                if done % BURST == 0 {
-                    drop(burst);
-                    burst = self.function.burst(self.clock, &mut sink);
-                }
-                let mut captured = batch.frame(item);
-                let mut view = item.view;
-                if item.copies.count > 1 {
-                    scratch.clear();
-                    scratch.extend_from_slice(captured);
-                    let outbound = matches!(item.way, Way::Out(_));
-                    let copied = amplify::readdress(
-                        item.link,
-                        &mut scratch,
-                        &view,
-                        outbound,
-                        host,
-                        &mut self.renumber,
-                    );
-                    match copied {
-                        Ok(copied) => view = copied,
-                        Err(_) => {
-                            desk.ledger(|it| it.counts.untouched("protocol", 1));
-                            continue;
-                        }
-                    }
-                    captured = &scratch;
-                }
-                work.clear();
-                work.extend_from_slice(captured);
-                let pending = Pending::new(item, copy, view);
+                };
+                self.work.clear();
+                self.work.extend_from_slice(captured);
+                let (pending, frame) = (Pending::new(item, copy, view), &mut self.work);
                 match item.way {
                     Way::Out(vpc) => {
-                        desk.outbound(&mut burst, item, vpc, pending, captured, &mut work);
+                        desk.outbound(&mut burst, item, vpc, pending, captured, frame);
                     }
-                    Way::In => desk.inbound(&mut burst, item, pending, captured, &mut work),
+                    Way::In => desk.inbound(&mut burst, item, pending, captured, frame),
                 }
             }
         }
-        drop(burst);
         let sessions = self.function.sessions().len() as u64;
         desk.ledger(|it| Progress {
             sessions,
