@@ -90,6 +90,9 @@ reasons! {
         NoMapping = "no_mapping",
         /// There is a mapping, and its filtering behaviour keeps this remote out (RFC 4787 REQ-8).
         Filtered = "filtered",
+        /// Answers of the inside endpoint to this source would not leave the way the packet came in:
+        /// a spoofed private source address, for instance.
+        NoWayBack = "no_way_back",
         /// A TCP segment that is not a SYN and belongs to no session, where pickup is strict.
         NotSyn = "not_syn",
         /// A TCP segment with impossible flags (SYN with FIN or RST) that belongs to no session.

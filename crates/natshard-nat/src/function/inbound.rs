@@ -6,6 +6,7 @@ use natshard::Protocol;
 
 use super::NatBurst;
 use super::flow::{Leg, Packet, first_lifetime};
+use super::outbound::is_given;
 use crate::allocator::NatAllocator;
 use crate::event::Sink;
 use crate::port::NatPort;
@@ -66,14 +67,29 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
             }),
         };
         let hairpin = self.is_public(info.outside_vpc, info.protocol, remote_outside);
-        if !self.leads_back(&answers, index, &info, remote_outside) {
-            self.sessions.withdraw(mapping);
-            return drop(DropReason::NoMapping);
+        match self.selection(&answers) {
+            Ok((way, _, selection))
+                if way == index
+                    && selection.destination.unwrap_or(remote.ip()) == remote_outside.ip() =>
+            {
+                if !is_given(self.config, &selection, &info) {
+                    self.sessions.withdraw(mapping);
+                    return drop(DropReason::NoMapping);
+                }
+            }
+            _ => return drop(DropReason::NoWayBack),
         }
         if self.sessions.find(&answers).is_some() {
             return drop(DropReason::TupleInUse);
         }
         self.make_room()?;
+        // The mapping itself may have been overdue, and gone to make room.
+        let public = self
+            .sessions
+            .mapping_of_public(info.outside_vpc, info.protocol, info.public);
+        if public != Some(mapping) {
+            return drop(DropReason::NoMapping);
+        }
         let lifetime = first_lifetime(behaviour, info.protocol, remote.port());
         let session = NewSession {
             mapping: NewMapping::Existing(mapping),

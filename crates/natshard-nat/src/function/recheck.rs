@@ -4,13 +4,11 @@
 //! behind is checked when its next packet comes, and a sweep of a few table slots per burst
 //! reaches those without packets.
 
-use std::net::SocketAddr;
-
 use super::NatBurst;
 use super::outbound::is_given;
 use crate::allocator::NatAllocator;
-use crate::config::{PeeringIndex, Withdrawn};
-use crate::event::{MappingInfo, Sink};
+use crate::config::Withdrawn;
+use crate::event::Sink;
 use crate::port::NatPort;
 use crate::reason::EndReason;
 use crate::session::{FlowKey, NatSession, NatSessionManager, SessionId};
@@ -61,20 +59,5 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         while let Some(id) = self.sessions.unchecked(self.generation, &mut budget) {
             self.recheck(id);
         }
-    }
-
-    /// Whether answers of an inside endpoint would leave by the mapping they came in through.
-    pub(super) fn leads_back(
-        &self,
-        answers: &FlowKey,
-        peering: PeeringIndex,
-        mapping: &MappingInfo,
-        remote_outside: SocketAddr,
-    ) -> bool {
-        self.selection(answers).is_ok_and(|(index, _, selection)| {
-            index == peering
-                && is_given(self.config, &selection, mapping)
-                && selection.destination.unwrap_or(answers.destination) == remote_outside.ip()
-        })
     }
 }

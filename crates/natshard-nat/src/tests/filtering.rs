@@ -64,4 +64,32 @@ both! {
         let tcp = lab.tcp_in("198.51.100.1:53", public, 2);
         assert_eq!(tcp.dropped(), Some(DropReason::NoMapping), "protocols are apart");
     }
+
+    /// A private source address in a packet from outside is spoofed; it gets nothing, and costs
+    /// the mapping nothing.
+    fn a_source_that_answers_would_not_reach_is_dropped<A>() {
+        let (mut lab, public) = filtering::<A>(Filtering::EndpointIndependent);
+        let spoofed = lab.udp_in("10.0.0.99:53", public);
+        assert_eq!(spoofed.dropped(), Some(DropReason::NoWayBack));
+        assert!(lab.udp_in("192.0.2.99:7", public).direction().is_some());
+    }
+
+    /// What is overdue and has not been swept yet may go at any moment, also while a packet is on
+    /// its way to join it.
+    fn a_mapping_that_ends_while_it_is_joined_takes_nobody_along<A>() {
+        let mut lab = Lab::<A>::new(config(|behaviour| {
+            behaviour.filtering = Filtering::EndpointIndependent;
+        }));
+        let publics: Vec<_> = (0..300)
+            .map(|port| {
+                lab.udp_out(TENANT_A, &format!("10.0.0.1:{}", 1000 + port), "198.51.100.1:53")
+            })
+            .collect();
+        lab.pass(301);
+        for public in publics.iter().chain(&publics) {
+            let out = lab.udp_in("192.0.2.99:7", *public);
+            let gone = out.dropped() == Some(DropReason::NoMapping);
+            assert!(gone || out.direction() == Some(Direction::Inbound), "{:?}", out.verdict);
+        }
+    }
 }
