@@ -3,7 +3,8 @@
 //! Every model obeys these rules: loom's main thread only builds, spawns, joins and checks; each
 //! interesting state has a reach counter, and a model in which one was never reached fails; each
 //! model has a twin with a planted bug, which must fail; an exploration that does not finish
-//! fails (loom panics when a bound is exceeded, and no preemption bound is set).
+//! fails (loom panics when a bound is exceeded). Models of two actors are explored without a bound
+//! on preemptions; those of three with the bound that is printed.
 #![cfg(loom)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,7 +32,7 @@ impl Reach {
 /// One model at a time: planted bugs are a matter of the process.
 static ONE: Mutex<()> = Mutex::new(());
 
-/// Explores a model completely and checks that every state of interest was reached.
+/// Explores a model, with at most so many preemptions per execution, and checks that every state of interest was reached.
 ///
 /// # Panics
 ///
@@ -39,17 +40,17 @@ static ONE: Mutex<()> = Mutex::new(());
 pub fn prove<const N: usize>(
     name: &str,
     states: [&str; N],
+    preemptions: Option<usize>,
     model: impl Fn(&[Reach; N]) + Send + Sync + 'static,
 ) {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     natshard::model::plant(None);
     let reach: [Reach; N] = std::array::from_fn(|_| Reach::default());
     let started = std::time::Instant::now();
-    let executions = explore(reach.clone(), model);
-    print!(
-        "{name}: {executions} executions in {:.1?}, no preemption bound;",
-        started.elapsed()
-    );
+    let executions = explore(reach.clone(), preemptions, model);
+    let bound = preemptions.map_or("unbounded".to_owned(), |bound| format!("at most {bound}"));
+    let took = started.elapsed();
+    print!("{name}: {executions} executions in {took:.1?}, preemptions {bound};");
     for (state, reach) in states.iter().zip(&reach) {
         print!(" {state}: {};", reach.count());
     }
@@ -70,6 +71,7 @@ pub fn prove<const N: usize>(
 pub fn find<const N: usize>(
     name: &str,
     bug: Bug,
+    preemptions: Option<usize>,
     model: impl Fn(&[Reach; N]) + Send + Sync + 'static,
 ) {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -78,7 +80,7 @@ pub fn find<const N: usize>(
     let seen = executions.clone();
     let found = catch_unwind(AssertUnwindSafe(|| {
         let reach: [Reach; N] = std::array::from_fn(|_| Reach::default());
-        explore(reach, move |reach| {
+        explore(reach, preemptions, move |reach| {
             seen.hit();
             model(reach);
         })
@@ -90,12 +92,13 @@ pub fn find<const N: usize>(
 
 fn explore<const N: usize>(
     reach: [Reach; N],
+    preemptions: Option<usize>,
     model: impl Fn(&[Reach; N]) + Send + Sync + 'static,
 ) -> usize {
     let executions = Reach::default();
     let seen = executions.clone();
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = None;
+    builder.preemption_bound = preemptions;
     builder.max_branches = 100_000;
     builder.check(move || {
         seen.hit();

@@ -86,7 +86,7 @@ fn a_block_is_handed_over_whole() {
         "loser reheats",
         "loser is too early",
     ];
-    prove("block hand-over", states, hand_over);
+    prove("block hand-over", states, None, hand_over);
 }
 
 /// A cooling block with one lease: its holder releases, a shard reheats and leases again, a
@@ -155,6 +155,7 @@ fn f06_a_block_is_recycled_once_and_only_when_empty() {
     prove(
         "release against recycling",
         states,
+        Some(4),
         release_against_recycling,
     );
 }
@@ -165,6 +166,7 @@ fn a_reclaimer_that_checks_then_acts_is_found() {
     find(
         name,
         Bug::ReclaimerChecksThenActs,
+        Some(4),
         release_against_recycling,
     );
 }
@@ -210,7 +212,12 @@ fn two_reclaimers([recycled, not_yet]: &[Reach; 2]) {
 
 #[test]
 fn two_reclaimers_recycle_a_block_once() {
-    prove("two reclaimers", ["recycled", "too early"], two_reclaimers);
+    prove(
+        "two reclaimers",
+        ["recycled", "too early"],
+        Some(5),
+        two_reclaimers,
+    );
 }
 
 /// A token is given back by two threads at once.
@@ -246,6 +253,7 @@ fn a_repeated_token_is_accepted_once() {
     prove(
         "repeated token",
         ["by the first", "by the second"],
+        None,
         repeated_token,
     );
 }
@@ -255,6 +263,7 @@ fn a_token_compared_before_the_act_is_found() {
     find(
         "repeated token",
         Bug::RawReleaseChecksThenActs,
+        None,
         repeated_token,
     );
 }
@@ -323,10 +332,25 @@ fn a_stale_token_cannot_free_a_lease_of_the_next_generation() {
         "the owner came first",
         "leased anew",
     ];
-    prove("stale token", states, stale_token);
+    prove("stale token", states, Some(5), stale_token);
 }
 
 #[test]
 fn recycling_without_a_grace_period_is_found() {
-    find("stale token", Bug::RecycleWithoutGrace, stale_token);
+    find(
+        "stale token",
+        Bug::RecycleWithoutGrace,
+        Some(5),
+        stale_token,
+    );
+}
+
+#[test]
+fn a_bit_of_the_next_generation_taken_for_one_of_this_is_found() {
+    find(
+        "stale token",
+        Bug::RawReleaseTrustsTheFirstLook,
+        Some(5),
+        stale_token,
+    );
 }

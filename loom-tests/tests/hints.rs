@@ -40,6 +40,7 @@ fn a_cleared_summary_hides_nothing() {
     prove(
         "hint summaries",
         ["set before cleared", "set after cleared"],
+        None,
         set_against_clear,
     );
 }
@@ -49,6 +50,7 @@ fn a_summary_cleared_without_another_look_is_found() {
     find(
         "hint summaries",
         Bug::ClearWithoutRecheck,
+        None,
         set_against_clear,
     );
 }

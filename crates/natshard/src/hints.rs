@@ -186,28 +186,31 @@ impl HintTree {
     /// While it runs a summary may hide a hint that was set at the same time; callers announce
     /// it (see `Region::clear`).
     pub(crate) fn clear(&self, hint: Hint, mut position: usize) {
-        for level in 0..LEVELS {
+        let Some(rack) = self.levels[0].get(position / 64) else {
+            return;
+        };
+        let mut below = &rack.0[hint.index()];
+        let bit = 1 << (position % 64);
+        if below.clear_bits(bit) & !bit != 0 {
+            return;
+        }
+        for level in 1..LEVELS {
+            // The group is empty: clear its summary, once, then look at the group again.
+            position /= 64;
             let Some(rack) = self.levels[level].get(position / 64) else {
                 return;
             };
-            let word = &rack.0[hint.index()];
+            let above = &rack.0[hint.index()];
             let bit = 1 << (position % 64);
-            if word.clear_bits(bit) & !bit != 0 {
+            let others = above.clear_bits(bit) & !bit != 0;
+            if !planted::on(Bug::ClearWithoutRecheck) && below.get() != 0 {
+                self.set_from(level, hint, position);
                 return;
             }
-            position /= 64;
-            if level + 1 == LEVELS {
+            if others {
                 return;
             }
-            // The group is empty: clear its summary, then look again.
-            let Some(above) = self.levels[level + 1].get(position / 64) else {
-                return;
-            };
-            above.0[hint.index()].clear_bits(1 << (position % 64));
-            if !planted::on(Bug::ClearWithoutRecheck) && word.get() != 0 {
-                self.set_from(level + 1, hint, position);
-                return;
-            }
+            below = above;
         }
     }
 

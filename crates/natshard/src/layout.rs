@@ -13,6 +13,7 @@ use ipnet::IpNet;
 
 use crate::config::{EngineConfig, PoolConfig};
 use crate::config_error::{ConfigError, ConfigFault};
+use crate::hints::{BLOCKS, BlockSet};
 use crate::id::{PoolId, RealmId};
 use crate::portset::PortSet;
 use crate::protocol::Protocol;
@@ -153,7 +154,9 @@ fn clip(net: &IpNet, window: Window) -> Option<(u32, u32)> {
 
 /// Makes each distinct port set once.
 #[derive(Default)]
-struct PortSets(HashMap<(Vec<RangeInclusive<u16>>, Vec<RangeInclusive<u16>>), Arc<PortSet>>);
+struct PortSets(HashMap<(Ranges, Ranges), Arc<PortSet>>);
+
+type Ranges = Vec<RangeInclusive<u16>>;
 
 impl PortSets {
     fn get(&mut self, with: &RangeInclusive<u16>, without: &[RangeInclusive<u16>]) -> Arc<PortSet> {
@@ -430,11 +433,14 @@ impl Layout {
     }
 }
 
+/// The pools that share some blocks, each with the ports it may lease.
+type Sharing = Vec<(PoolId, Arc<PortSet>)>;
+
 /// Groups the blocks of a class by the pools that may lease from them.
-fn group_blocks(shares: &[Share]) -> Vec<(crate::hints::BlockSet, Vec<(PoolId, Arc<PortSet>)>)> {
+fn group_blocks(shares: &[Share]) -> Vec<(BlockSet, Sharing)> {
     let reach: Vec<_> = shares.iter().map(|share| share.lease.blocks()).collect();
-    let mut groups: BTreeMap<Vec<usize>, crate::hints::BlockSet> = BTreeMap::new();
-    for block in 0..crate::hints::BLOCKS {
+    let mut groups: BTreeMap<Vec<usize>, BlockSet> = BTreeMap::new();
+    for block in 0..BLOCKS {
         let sharing: Vec<usize> = (0..shares.len())
             .filter(|&share| reach[share].contains(block))
             .collect();

@@ -1,8 +1,9 @@
-//! A lock-free, sharded IP/port allocator engine for stateful NAT.
+#![doc = include_str!("../../../README.md")]
 #![deny(unsafe_op_in_unsafe_fn)]
 #![warn(missing_docs)]
 
 mod accounting;
+mod address;
 mod block;
 mod census;
 mod clock;
@@ -26,8 +27,10 @@ mod portset;
 mod protocol;
 mod queue;
 mod reclaim;
+mod refill;
 mod region;
 mod request;
+mod requests;
 mod segments;
 mod shard;
 mod space;

@@ -10,6 +10,8 @@ pub enum Bug {
     ReclaimerChecksThenActs,
     /// A raw release compares the tag first and sets the bit afterwards.
     RawReleaseChecksThenActs,
+    /// A raw release does not look at the generation again after it saw the port's bit.
+    RawReleaseTrustsTheFirstLook,
     /// A queue consumer takes an entry without claiming its cell.
     QueueTakesWithoutClaiming,
     /// Recycling does not wait for the grace period.

@@ -11,9 +11,14 @@
 //!   operation on the `Word` that hands it over, and that operation orders it.
 //! * [`Counter`] is relaxed: it is a statistic, or has one writer that alone relies on it.
 //!
-//! loom treats a sequentially consistent access as acquire-release, which would let it find
-//! behaviours that the language forbids; under `cfg(loom)` each `Word` operation is therefore
-//! followed or preceded by a sequentially consistent fence, which loom does model.
+//! Under `cfg(loom)` a protocol load is a compare-exchange that changes nothing, with acquire
+//! ordering. There are two reasons. loom treats a sequentially consistent load as an acquire load
+//! that may return an old value, which the language forbids; a read-modify-write returns the
+//! latest, so that interleaving alone gives the total order. And loom remembers only the latest
+//! access to an object when it decides which orders to try: a thread that loads a word before it
+//! changes it hides the loads that others made in between, and executions are missed (its reach
+//! counter showed a queue that was never found to have room). Read-modify-writes all conflict with
+//! each other, which makes remembering the latest enough.
 
 #[cfg(loom)]
 use loom::sync::atomic as imp;
@@ -24,13 +29,23 @@ use std::sync::atomic::Ordering;
 /// Whether this is a build for models, in which sizes shrink so that rare paths are common.
 pub(crate) const MODEL: bool = cfg!(loom);
 
-#[cfg(loom)]
-fn total_order() {
-    imp::fence(Ordering::SeqCst);
-}
+/// A sequentially consistent load.
 #[cfg(not(loom))]
-#[inline(always)]
-fn total_order() {}
+macro_rules! load {
+    ($atomic:expr, $any:expr) => {
+        $atomic.load(Ordering::SeqCst)
+    };
+}
+
+/// A sequentially consistent load, as a read-modify-write that changes nothing.
+#[cfg(loom)]
+macro_rules! load {
+    ($atomic:expr, $any:expr) => {
+        match $atomic.compare_exchange($any, $any, Ordering::Acquire, Ordering::Acquire) {
+            Ok(value) | Err(value) => value,
+        }
+    };
+}
 
 /// A 64-bit protocol word; sequentially consistent.
 #[derive(Debug)]
@@ -44,70 +59,48 @@ impl Word {
 
     #[inline]
     pub(crate) fn get(&self) -> u64 {
-        total_order();
-        let value = self.0.load(Ordering::SeqCst);
-        total_order();
-        value
+        load!(self.0, 0)
     }
 
     #[inline]
     pub(crate) fn set(&self, value: u64) {
-        total_order();
         self.0.store(value, Ordering::SeqCst);
-        total_order();
     }
 
     /// Sets bits and says what the word was before. With the result unused this is one locked
     /// `or`, without a compare-exchange loop.
     #[inline]
     pub(crate) fn set_bits(&self, mask: u64) -> u64 {
-        total_order();
-        let before = self.0.fetch_or(mask, Ordering::SeqCst);
-        total_order();
-        before
+        self.0.fetch_or(mask, Ordering::SeqCst)
     }
 
     #[inline]
     pub(crate) fn clear_bits(&self, mask: u64) -> u64 {
-        total_order();
-        let before = self.0.fetch_and(!mask, Ordering::SeqCst);
-        total_order();
-        before
+        self.0.fetch_and(!mask, Ordering::SeqCst)
     }
 
     #[inline]
     pub(crate) fn add(&self, value: u64) -> u64 {
-        total_order();
-        let before = self.0.fetch_add(value, Ordering::SeqCst);
-        total_order();
-        before
+        self.0.fetch_add(value, Ordering::SeqCst)
     }
 
     #[inline]
     pub(crate) fn subtract(&self, value: u64) -> u64 {
-        total_order();
-        let before = self.0.fetch_sub(value, Ordering::SeqCst);
-        total_order();
-        before
+        self.0.fetch_sub(value, Ordering::SeqCst)
     }
 
     /// Raises the word to `value` if it is smaller; says what it was before.
     #[inline]
     pub(crate) fn raise(&self, value: u64) -> u64 {
-        total_order();
-        let before = self.0.fetch_max(value, Ordering::SeqCst);
-        total_order();
-        before
+        self.0.fetch_max(value, Ordering::SeqCst)
     }
 
     /// Compare-and-swap; `Err` carries what was found.
     #[inline]
     pub(crate) fn exchange(&self, old: u64, new: u64) -> Result<(), u64> {
-        total_order();
         let done = self
             .0
             .compare_exchange(old, new, Ordering::SeqCst, Ordering::SeqCst);
-        total_order();
         done.map(drop)
     }
 }
@@ -129,25 +122,18 @@ impl Flag {
 
     #[inline]
     pub(crate) fn get(&self) -> bool {
-        total_order();
-        let value = self.0.load(Ordering::SeqCst);
-        total_order();
-        value
+        load!(self.0, false)
     }
 
     #[inline]
     pub(crate) fn set(&self, value: bool) {
-        total_order();
         self.0.store(value, Ordering::SeqCst);
-        total_order();
     }
 
     /// Raises the flag; whether it was down, that is, whether the caller was the one to raise it.
     #[inline]
     pub(crate) fn raise(&self) -> bool {
-        total_order();
         let before = self.0.swap(true, Ordering::SeqCst);
-        total_order();
         !before
     }
 }
@@ -165,27 +151,20 @@ pub struct Link<T>(imp::AtomicPtr<T>);
 impl<T> Link<T> {
     #[inline]
     pub(crate) fn get(&self) -> *mut T {
-        total_order();
-        let value = self.0.load(Ordering::SeqCst);
-        total_order();
-        value
+        load!(self.0, std::ptr::null_mut())
     }
 
     #[inline]
     pub(crate) fn set(&self, value: *mut T) {
-        total_order();
         self.0.store(value, Ordering::SeqCst);
-        total_order();
     }
 
     /// Compare-and-swap; `Err` carries what was found.
     #[inline]
     pub(crate) fn exchange(&self, old: *mut T, new: *mut T) -> Result<(), *mut T> {
-        total_order();
         let done = self
             .0
             .compare_exchange(old, new, Ordering::SeqCst, Ordering::SeqCst);
-        total_order();
         done.map(drop)
     }
 }

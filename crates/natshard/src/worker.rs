@@ -5,25 +5,21 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use rand_chacha::rand_core::SeedableRng;
 
-use crate::block::{Mask, PORTS, Phase};
-use crate::hints::{BLOCKS, BlockSet, Hint};
+use crate::block::{Mask, Phase};
+use crate::hints::{BLOCKS, Hint};
 use crate::id::{PoolId, ShardId};
 use crate::inner::{BATCH, Batch, Inner, ShardShared};
 use crate::layout::{Layout, PoolLayout};
 use crate::lease::REUSE_CLOSED;
 use crate::page::Page;
-use crate::port_allocator::{Found, PortAllocator, shuffle};
+use crate::port_allocator::{PortAllocator, shuffle};
 use crate::protocol::Protocol;
 use crate::reclaim::Pin;
-use crate::region::Region;
+use crate::refill::Refusal;
 use crate::request::Family;
 use crate::space::{Record, Space};
-
-/// Allocators for single addresses that a shard keeps at once; past that the oldest gives its
-/// ports back.
-const ADDRESS_ALLOCATORS: usize = 256;
 
 /// What a search for a block is for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -34,7 +30,7 @@ pub(crate) struct Purpose {
 }
 
 impl Purpose {
-    fn index(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         let family = match self.family {
             None => 0,
             Some(Family::V4) => 1,
@@ -42,14 +38,6 @@ impl Purpose {
         };
         (self.pool.as_index() * 3 + self.protocol.as_index()) * 3 + family
     }
-}
-
-/// A refusal that stands until something becomes leasable or a slice passes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Refusal {
-    version: u64,
-    slice: u64,
-    layout: u64,
 }
 
 /// The owner-only half of a shard.
@@ -60,12 +48,12 @@ pub(crate) struct Worker {
     pub(crate) allocators: Vec<PortAllocator>,
     /// By [`Purpose::index`]: one more than the allocator, or zero.
     general: Vec<u32>,
-    refusals: Vec<Option<Refusal>>,
-    by_address: HashMap<(Purpose, IpAddr), usize>,
+    pub(crate) refusals: Vec<Option<Refusal>>,
+    pub(crate) by_address: HashMap<(Purpose, IpAddr), usize>,
     /// The allocators of `by_address`, in a ring.
-    address_ring: Vec<(Purpose, IpAddr)>,
-    address_hand: usize,
-    random: ChaCha8Rng,
+    pub(crate) address_ring: Vec<(Purpose, IpAddr)>,
+    pub(crate) address_hand: usize,
+    pub(crate) random: ChaCha8Rng,
     /// The batch being filled.
     batch: Option<usize>,
     /// Which region the sweep is at, and the slice it is for.
@@ -111,7 +99,7 @@ impl Worker {
         self.allocators.get_mut((number as usize).wrapping_sub(1))
     }
 
-    fn new_allocator(&mut self, shard: &ShardShared) -> usize {
+    pub(crate) fn new_allocator(&mut self, shard: &ShardShared) -> usize {
         let index = self.allocators.len();
         self.allocators
             .push(PortAllocator::new(shard.trays.get_or_grow(index)));
@@ -152,7 +140,7 @@ pub(crate) struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn id(&self) -> ShardId {
+    pub(crate) fn id(&self) -> ShardId {
         self.worker.id
     }
 
@@ -162,7 +150,7 @@ impl Work<'_> {
 
     /// Takes ports of `wanted` from a block, whatever phase it is in; says which, and whether the
     /// block was reheated. Looks before it takes, so that a block without any stays as it is.
-    fn acquire(
+    pub(crate) fn acquire(
         &mut self,
         page: &Page,
         block: usize,
@@ -349,277 +337,6 @@ impl Work<'_> {
         page
     }
 
-    /// Loads an allocator with ports of some block of its purpose, in the order of DESIGN: rested
-    /// free blocks; cooling blocks at least half of whose ports have rested; a new address; any
-    /// hole. `false` means that no port was leasable.
-    pub(crate) fn refill(&mut self, allocator: usize, purpose: Purpose) -> bool {
-        let layout = Arc::clone(&self.worker.layout);
-        let Some(pool) = layout.pool(purpose.pool) else {
-            return false;
-        };
-        let mut surrendered = false;
-        loop {
-            let before = self.moment(pool, purpose);
-            let known = self.worker.refusals[purpose.index()];
-            if known == Some(before) && self.inner.ground.clock.rest() > 0 {
-                return false;
-            }
-            self.surrender(allocator);
-            for region in pool.regions(purpose.protocol, purpose.family) {
-                if self.from_region(allocator, pool, region, Stage::Early)
-                    || self.from_region(allocator, pool, region, Stage::Free)
-                {
-                    return true;
-                }
-            }
-            // Whatever awaits its grace period could be free soon.
-            self.seal();
-            for stage in [Stage::Half, Stage::NewAddress, Stage::Holes] {
-                for region in pool.regions(purpose.protocol, purpose.family) {
-                    if self.from_region(allocator, pool, region, stage) {
-                        return true;
-                    }
-                }
-            }
-            let mut regions = pool.regions(purpose.protocol, purpose.family);
-            if regions.clone().any(|region| region.is_clearing())
-                && regions
-                    .any(|region| self.from_region(allocator, pool, region, Stage::Everything))
-            {
-                return true;
-            }
-            if !surrendered {
-                // Ports in this shard's own other hands are leasable too.
-                surrendered = true;
-                self.surrender_shared(pool, purpose);
-                continue;
-            }
-            if self.moment(pool, purpose) == before {
-                self.worker.refusals[purpose.index()] = Some(before);
-                return false;
-            }
-        }
-    }
-
-    /// Gives the blocks in this shard's hands back that the purpose could be served from.
-    fn surrender_shared(&mut self, pool: &PoolLayout, purpose: Purpose) {
-        for allocator in 0..self.worker.allocators.len() {
-            let held = self.worker.allocators[allocator].block();
-            let shared = held.is_some_and(|(page, block)| {
-                page.record().members().iter().any(|member| {
-                    let mut regions = pool.regions(purpose.protocol, purpose.family);
-                    member.blocks().contains(block)
-                        && regions.any(|region| Arc::ptr_eq(region, &member.region))
-                })
-            });
-            if shared {
-                self.surrender(allocator);
-            }
-        }
-    }
-
-    /// What must not have changed for a search without result to mean that there was nothing.
-    fn moment(&self, pool: &PoolLayout, purpose: Purpose) -> Refusal {
-        let regions = pool.regions(purpose.protocol, purpose.family);
-        Refusal {
-            version: regions.fold(0, |sum, region| sum.wrapping_add(region.version.get())),
-            slice: self.inner.ground.clock.slice(),
-            layout: self.worker.layout.version,
-        }
-    }
-
-    fn from_region(
-        &mut self,
-        allocator: usize,
-        pool: &PoolLayout,
-        region: &Arc<Region>,
-        stage: Stage,
-    ) -> bool {
-        match stage {
-            Stage::Early => self.early(allocator, pool, region),
-            Stage::Free => {
-                self.from_queue(allocator, pool, region)
-                    || self.from_hint(allocator, pool, region, Hint::FREE, None)
-            }
-            Stage::Half => self.from_hint(allocator, pool, region, Hint::HALF, None),
-            Stage::NewAddress => self.from_new_address(allocator, pool, region),
-            Stage::Holes => self.from_holes(allocator, pool, region),
-            Stage::Everything => self.from_everything(allocator, pool, region),
-        }
-    }
-
-    fn load(
-        &mut self,
-        allocator: usize,
-        pool: &PoolLayout,
-        page: &Page,
-        block: usize,
-        wanted: &Mask,
-        rest: u64,
-    ) -> bool {
-        let Some((taken, mixed)) = self.acquire(page, block, wanted, rest) else {
-            return false;
-        };
-        let worker = &mut *self.worker;
-        let found = Found {
-            page,
-            block,
-            taken,
-            mixed,
-            pool: pool.id,
-            flags: Self::flags(pool),
-        };
-        worker.allocators[allocator].load(&found, self.inner.order, &mut worker.random);
-        true
-    }
-
-    fn from_queue(&mut self, allocator: usize, pool: &PoolLayout, region: &Arc<Region>) -> bool {
-        while let Some(entry) = region.queue.pop() {
-            let (position, block) = ((entry >> 8) as usize, (entry & 0xff) as usize);
-            let Some(page) = region.record(position).and_then(Record::page) else {
-                continue;
-            };
-            // Before the attempt: whoever frees the block from now on queues it again.
-            page.block(block).hot().queued.set(false);
-            // The queue is a hint: the block may have been found another way meanwhile.
-            let wanted = region.mask(pool.id, block);
-            let free = page.block(block).state().phase() == Phase::Free;
-            if free && self.load(allocator, pool, page, block, &wanted, self.rest()) {
-                return true;
-            }
-        }
-        false
-    }
-
-    fn rest(&self) -> u64 {
-        self.inner.ground.clock.rest()
-    }
-
-    fn from_hint(
-        &mut self,
-        allocator: usize,
-        pool: &PoolLayout,
-        region: &Arc<Region>,
-        hint: Hint,
-        rest: Option<u64>,
-    ) -> bool {
-        let rest = rest.unwrap_or(self.rest());
-        let mut cursor = self.worker.allocators[allocator].cursor;
-        let spin = self.spin();
-        let found = region.search(hint, &mut cursor, false, spin, |_, page, block| {
-            self.load(
-                allocator,
-                pool,
-                page,
-                block,
-                &region.mask(pool.id, block),
-                rest,
-            )
-            .then_some(())
-        });
-        self.worker.allocators[allocator].cursor = cursor;
-        found.is_some()
-    }
-
-    fn spin(&mut self) -> usize {
-        self.worker.random.next_u32() as usize % BLOCKS
-    }
-
-    /// At the cap of cooling ports, the longest-rested are served before their time.
-    fn early(&mut self, allocator: usize, pool: &PoolLayout, region: &Arc<Region>) -> bool {
-        if self.inner.max_cooling == u64::MAX || self.inner.cooling() < self.inner.max_cooling {
-            return false;
-        }
-        let now = self.inner.ground.clock.slice();
-        (0..=self.rest()).rev().any(|age| {
-            self.from_hint(
-                allocator,
-                pool,
-                region,
-                Hint::resting(now.saturating_sub(age)),
-                Some(age),
-            )
-        })
-    }
-
-    fn from_new_address(
-        &mut self,
-        allocator: usize,
-        pool: &PoolLayout,
-        region: &Arc<Region>,
-    ) -> bool {
-        let layout = Arc::clone(&self.worker.layout);
-        loop {
-            if let Some(record) = region.closed_address() {
-                let page = self.open(&region.space, record);
-                let spin = self.spin();
-                for block in page.hinted(Hint::FREE, &region.blocks).iter_from(spin) {
-                    if self.load(
-                        allocator,
-                        pool,
-                        page,
-                        block,
-                        &region.mask(pool.id, block),
-                        self.rest(),
-                    ) {
-                        return true;
-                    }
-                }
-            }
-            // Another shard's half-done enlisting is completed here rather than waited for.
-            let Some((number, key)) = region.next_address() else {
-                return self.from_queue(allocator, pool, region);
-            };
-            let record = region.space.record(key);
-            self.inner.enlist(self.pin, &region.space, record, &layout);
-            region.enlisted(number);
-            self.open(&region.space, record);
-            if self.from_queue(allocator, pool, region)
-                || self.from_hint(allocator, pool, region, Hint::FREE, None)
-            {
-                return true;
-            }
-        }
-    }
-
-    fn from_holes(&mut self, allocator: usize, pool: &PoolLayout, region: &Arc<Region>) -> bool {
-        if self.from_hint(allocator, pool, region, Hint::RIPE, None) {
-            return true;
-        }
-        let now = self.inner.ground.clock.slice();
-        Hint::rested(now, self.rest(), region.swept.get())
-            .any(|hint| self.from_hint(allocator, pool, region, hint, None))
-    }
-
-    /// Every block of every open address: when a summary may be hiding something at this moment.
-    fn from_everything(
-        &mut self,
-        allocator: usize,
-        pool: &PoolLayout,
-        region: &Arc<Region>,
-    ) -> bool {
-        let now = self.inner.ground.clock.slice();
-        let hints = [Hint::FREE, Hint::HALF, Hint::RIPE].into_iter();
-        let rest = self.rest();
-        for hint in hints.chain(Hint::rested(now, rest, region.swept.get())) {
-            let found = region.search(hint, &mut 0, true, 0, |_, page, block| {
-                self.load(
-                    allocator,
-                    pool,
-                    page,
-                    block,
-                    &region.mask(pool.id, block),
-                    rest,
-                )
-                .then_some(())
-            });
-            if found.is_some() {
-                return true;
-            }
-        }
-        false
-    }
-
     /// Asks the other shards for the ports in their hands.
     pub(crate) fn want(&self) {
         for (index, other) in self.inner.shards.iter().enumerate() {
@@ -627,93 +344,6 @@ impl Work<'_> {
                 want_of(other);
             }
         }
-    }
-
-    /// The allocator of one address, loaded; `None` when the address has no port left.
-    pub(crate) fn address_allocator(
-        &mut self,
-        purpose: Purpose,
-        pool: &PoolLayout,
-        page: &Page,
-        blocks: &[(BlockSet, Arc<Region>)],
-    ) -> Option<usize> {
-        let allocator = self.address_allocator_index(purpose, page.address);
-        if !self.worker.allocators[allocator].is_spent() {
-            return Some(allocator);
-        }
-        self.surrender(allocator);
-        if self.load_at_address(allocator, pool, page, blocks) {
-            return Some(allocator);
-        }
-        // Ports of this address in this shard's own other hands.
-        for other in 0..self.worker.allocators.len() {
-            let here = self.worker.allocators[other].block();
-            if here.is_some_and(|(held, _)| std::ptr::eq(held, page)) {
-                self.surrender(other);
-            }
-        }
-        self.load_at_address(allocator, pool, page, blocks)
-            .then_some(allocator)
-    }
-
-    fn load_at_address(
-        &mut self,
-        allocator: usize,
-        pool: &PoolLayout,
-        page: &Page,
-        blocks: &[(BlockSet, Arc<Region>)],
-    ) -> bool {
-        let spin = self.spin();
-        let now = self.inner.ground.clock.slice();
-        let swept = blocks
-            .iter()
-            .map(|(_, region)| region.swept.get())
-            .min()
-            .unwrap_or(0);
-        let rest = self.rest();
-        let hints = [Hint::FREE, Hint::HALF, Hint::RIPE].into_iter();
-        for hint in hints.chain(Hint::rested(now, rest, swept)) {
-            for (set, region) in blocks {
-                for block in page.hinted(hint, set).iter_from(spin) {
-                    if self.load(
-                        allocator,
-                        pool,
-                        page,
-                        block,
-                        &region.mask(pool.id, block),
-                        rest,
-                    ) {
-                        return true;
-                    }
-                }
-            }
-        }
-        false
-    }
-
-    fn address_allocator_index(&mut self, purpose: Purpose, address: IpAddr) -> usize {
-        if let Some(&index) = self.worker.by_address.get(&(purpose, address)) {
-            return index;
-        }
-        let worker = &mut *self.worker;
-        let index = if worker.address_ring.len() < ADDRESS_ALLOCATORS {
-            worker.address_ring.push((purpose, address));
-            worker.new_allocator(self.shard)
-        } else {
-            let hand = worker.address_hand;
-            worker.address_hand = (hand + 1) % ADDRESS_ALLOCATORS;
-            let oldest = std::mem::replace(&mut worker.address_ring[hand], (purpose, address));
-            let index = worker.by_address.remove(&oldest);
-            match index {
-                Some(index) => {
-                    self.surrender(index);
-                    index
-                }
-                None => self.worker.new_allocator(self.shard),
-            }
-        };
-        self.worker.by_address.insert((purpose, address), index);
-        index
     }
 
     /// The allocator that heats this block for this shard.
@@ -732,16 +362,3 @@ pub(crate) fn want_of(shard: &ShardShared) {
         shard.wanted.set(true);
     }
 }
-
-/// Where a refill looks, in order.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Stage {
-    Early,
-    Free,
-    Half,
-    NewAddress,
-    Holes,
-    Everything,
-}
-
-const _: () = assert!(PORTS <= 256);

@@ -305,8 +305,12 @@ impl<'a> BlockRef<'a> {
         let state = self.state();
         let live = state.generation() == generation
             && matches!(state.phase(), Phase::Heating | Phase::Cooling)
-            && tag % 2 == 0
-            && !self.bits().contains(port);
+            && tag.is_multiple_of(2)
+            && !self.bits().contains(port)
+            // The bit seen was of this generation only if the block still is: the caller may have
+            // pinned after the block was condemned, too late for the grace period to wait for it.
+            && (planted::on(Bug::RawReleaseTrustsTheFirstLook)
+                || self.state().generation() == generation);
         if !live {
             return false;
         }

@@ -1,0 +1,305 @@
+//! How a shard comes by its next block, and how it knows that there is none.
+
+use std::sync::Arc;
+
+use rand_chacha::rand_core::Rng;
+
+use crate::block::{Mask, Phase};
+use crate::hints::{BLOCKS, Hint};
+use crate::layout::PoolLayout;
+use crate::page::Page;
+use crate::port_allocator::Found;
+use crate::region::Region;
+use crate::space::Record;
+use crate::worker::{Purpose, Work};
+
+/// Where a refill looks, in order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    Early,
+    Free,
+    Half,
+    NewAddress,
+    Holes,
+    Everything,
+}
+
+/// A refusal that stands until something becomes leasable or a slice passes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Refusal {
+    version: u64,
+    slice: u64,
+    layout: u64,
+}
+
+impl Work<'_> {
+    /// Loads an allocator with ports of some block of its purpose, in the order of DESIGN: rested
+    /// free blocks; cooling blocks at least half of whose ports have rested; a new address; any
+    /// hole. `false` means that no port was leasable.
+    pub(crate) fn refill(&mut self, allocator: usize, purpose: Purpose) -> bool {
+        let layout = Arc::clone(&self.worker.layout);
+        let Some(pool) = layout.pool(purpose.pool) else {
+            return false;
+        };
+        let mut surrendered = false;
+        loop {
+            let before = self.moment(pool, purpose);
+            let known = self.worker.refusals[purpose.index()];
+            if known == Some(before) && self.inner.ground.clock.rest() > 0 {
+                return false;
+            }
+            self.surrender(allocator);
+            for region in pool.regions(purpose.protocol, purpose.family) {
+                if self.try_region(allocator, pool, region, Stage::Early)
+                    || self.try_region(allocator, pool, region, Stage::Free)
+                {
+                    return true;
+                }
+            }
+            // Whatever awaits its grace period could be free soon.
+            self.seal();
+            for stage in [Stage::Half, Stage::NewAddress, Stage::Holes] {
+                for region in pool.regions(purpose.protocol, purpose.family) {
+                    if self.try_region(allocator, pool, region, stage) {
+                        return true;
+                    }
+                }
+            }
+            let mut regions = pool.regions(purpose.protocol, purpose.family);
+            if regions.clone().any(|region| region.is_clearing())
+                && regions.any(|region| self.try_region(allocator, pool, region, Stage::Everything))
+            {
+                return true;
+            }
+            if !surrendered {
+                // Ports in this shard's own other hands are leasable too.
+                surrendered = true;
+                self.surrender_shared(pool, purpose);
+                continue;
+            }
+            if self.moment(pool, purpose) == before {
+                self.worker.refusals[purpose.index()] = Some(before);
+                return false;
+            }
+        }
+    }
+
+    /// Gives the blocks in this shard's hands back that the purpose could be served from.
+    fn surrender_shared(&mut self, pool: &PoolLayout, purpose: Purpose) {
+        for allocator in 0..self.worker.allocators.len() {
+            let held = self.worker.allocators[allocator].block();
+            let shared = held.is_some_and(|(page, block)| {
+                page.record().members().iter().any(|member| {
+                    let mut regions = pool.regions(purpose.protocol, purpose.family);
+                    member.blocks().contains(block)
+                        && regions.any(|region| Arc::ptr_eq(region, &member.region))
+                })
+            });
+            if shared {
+                self.surrender(allocator);
+            }
+        }
+    }
+
+    /// What must not have changed for a search without result to mean that there was nothing.
+    fn moment(&self, pool: &PoolLayout, purpose: Purpose) -> Refusal {
+        let regions = pool.regions(purpose.protocol, purpose.family);
+        Refusal {
+            version: regions.fold(0, |sum, region| sum.wrapping_add(region.version.get())),
+            slice: self.inner.ground.clock.slice(),
+            layout: self.worker.layout.version,
+        }
+    }
+
+    fn try_region(
+        &mut self,
+        allocator: usize,
+        pool: &PoolLayout,
+        region: &Arc<Region>,
+        stage: Stage,
+    ) -> bool {
+        match stage {
+            Stage::Early => self.try_early(allocator, pool, region),
+            Stage::Free => {
+                self.try_queue(allocator, pool, region)
+                    || self.try_hint(allocator, pool, region, Hint::FREE, None)
+            }
+            Stage::Half => self.try_hint(allocator, pool, region, Hint::HALF, None),
+            Stage::NewAddress => self.try_new_address(allocator, pool, region),
+            Stage::Holes => self.try_holes(allocator, pool, region),
+            Stage::Everything => self.try_everything(allocator, pool, region),
+        }
+    }
+
+    pub(crate) fn load(
+        &mut self,
+        allocator: usize,
+        pool: &PoolLayout,
+        page: &Page,
+        block: usize,
+        wanted: &Mask,
+        rest: u64,
+    ) -> bool {
+        let Some((taken, mixed)) = self.acquire(page, block, wanted, rest) else {
+            return false;
+        };
+        let worker = &mut *self.worker;
+        let found = Found {
+            page,
+            block,
+            taken,
+            mixed,
+            pool: pool.id,
+            flags: Self::flags(pool),
+        };
+        worker.allocators[allocator].load(&found, self.inner.order, &mut worker.random);
+        true
+    }
+
+    fn try_queue(&mut self, allocator: usize, pool: &PoolLayout, region: &Arc<Region>) -> bool {
+        while let Some(entry) = region.queue.pop() {
+            let (position, block) = ((entry >> 8) as usize, (entry & 0xff) as usize);
+            let Some(page) = region.record(position).and_then(Record::page) else {
+                continue;
+            };
+            // Before the attempt: whoever frees the block from now on queues it again.
+            page.block(block).hot().queued.set(false);
+            // The queue is a hint: the block may have been found another way meanwhile.
+            let wanted = region.mask(pool.id, block);
+            let free = page.block(block).state().phase() == Phase::Free;
+            if free && self.load(allocator, pool, page, block, &wanted, self.rest()) {
+                return true;
+            }
+        }
+        false
+    }
+
+    pub(crate) fn rest(&self) -> u64 {
+        self.inner.ground.clock.rest()
+    }
+
+    fn try_hint(
+        &mut self,
+        allocator: usize,
+        pool: &PoolLayout,
+        region: &Arc<Region>,
+        hint: Hint,
+        rest: Option<u64>,
+    ) -> bool {
+        let rest = rest.unwrap_or(self.rest());
+        let mut cursor = self.worker.allocators[allocator].cursor;
+        let spin = self.spin();
+        let found = region.search(hint, &mut cursor, false, spin, |_, page, block| {
+            self.load(
+                allocator,
+                pool,
+                page,
+                block,
+                &region.mask(pool.id, block),
+                rest,
+            )
+            .then_some(())
+        });
+        self.worker.allocators[allocator].cursor = cursor;
+        found.is_some()
+    }
+
+    pub(crate) fn spin(&mut self) -> usize {
+        self.worker.random.next_u32() as usize % BLOCKS
+    }
+
+    /// At the cap of cooling ports, the longest-rested are served before their time.
+    fn try_early(&mut self, allocator: usize, pool: &PoolLayout, region: &Arc<Region>) -> bool {
+        if self.inner.max_cooling == u64::MAX || self.inner.cooling() < self.inner.max_cooling {
+            return false;
+        }
+        let now = self.inner.ground.clock.slice();
+        (0..=self.rest()).rev().any(|age| {
+            self.try_hint(
+                allocator,
+                pool,
+                region,
+                Hint::resting(now.saturating_sub(age)),
+                Some(age),
+            )
+        })
+    }
+
+    fn try_new_address(
+        &mut self,
+        allocator: usize,
+        pool: &PoolLayout,
+        region: &Arc<Region>,
+    ) -> bool {
+        let layout = Arc::clone(&self.worker.layout);
+        loop {
+            if let Some(record) = region.closed_address() {
+                let page = self.open(&region.space, record);
+                let spin = self.spin();
+                for block in page.hinted(Hint::FREE, &region.blocks).iter_from(spin) {
+                    if self.load(
+                        allocator,
+                        pool,
+                        page,
+                        block,
+                        &region.mask(pool.id, block),
+                        self.rest(),
+                    ) {
+                        return true;
+                    }
+                }
+            }
+            // Another shard's half-done enlisting is completed here rather than waited for.
+            let Some((number, key)) = region.next_address() else {
+                return self.try_queue(allocator, pool, region);
+            };
+            let record = region.space.record(key);
+            self.inner.enlist(self.pin, &region.space, record, &layout);
+            region.enlisted(number);
+            self.open(&region.space, record);
+            if self.try_queue(allocator, pool, region)
+                || self.try_hint(allocator, pool, region, Hint::FREE, None)
+            {
+                return true;
+            }
+        }
+    }
+
+    fn try_holes(&mut self, allocator: usize, pool: &PoolLayout, region: &Arc<Region>) -> bool {
+        if self.try_hint(allocator, pool, region, Hint::RIPE, None) {
+            return true;
+        }
+        let now = self.inner.ground.clock.slice();
+        Hint::rested(now, self.rest(), region.swept.get())
+            .any(|hint| self.try_hint(allocator, pool, region, hint, None))
+    }
+
+    /// Every block of every open address: when a summary may be hiding something at this moment.
+    fn try_everything(
+        &mut self,
+        allocator: usize,
+        pool: &PoolLayout,
+        region: &Arc<Region>,
+    ) -> bool {
+        let now = self.inner.ground.clock.slice();
+        let hints = [Hint::FREE, Hint::HALF, Hint::RIPE].into_iter();
+        let rest = self.rest();
+        for hint in hints.chain(Hint::rested(now, rest, region.swept.get())) {
+            let found = region.search(hint, &mut 0, true, 0, |_, page, block| {
+                self.load(
+                    allocator,
+                    pool,
+                    page,
+                    block,
+                    &region.mask(pool.id, block),
+                    rest,
+                )
+                .then_some(())
+            });
+            if found.is_some() {
+                return true;
+            }
+        }
+        false
+    }
+}

@@ -1,0 +1,335 @@
+//! Requests that are more than a pop: addresses, ports near another, reservations.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use crate::block::{Mask, PORTS, Phase};
+use crate::error::AllocError;
+use crate::hints::{BlockSet, Hint};
+use crate::id::PoolId;
+use crate::layout::{Layout, PoolLayout};
+use crate::lease::Lease;
+use crate::page::Page;
+use crate::protocol::Protocol;
+use crate::region::Region;
+use crate::request::{Family, Request, Strictness};
+use crate::shard::purpose;
+use crate::space::Window;
+use crate::worker::{Purpose, Work, want_of};
+
+/// Chooses a port among those leasable.
+type Choice<'c> = &'c dyn Fn(&Mask) -> Option<usize>;
+
+impl Work<'_> {
+    pub(crate) fn allocate(
+        &mut self,
+        layout: &Arc<Layout>,
+        pool: &PoolLayout,
+        request: &Request,
+    ) -> Result<Lease, AllocError> {
+        if request.family.is_some()
+            && pool
+                .regions(request.protocol, request.family)
+                .next()
+                .is_none()
+        {
+            return Err(AllocError::NoSuchFamily);
+        }
+        if let Some((address, strictness)) = request.address {
+            let family = request
+                .family
+                .is_none_or(|family| family == Family::of(address));
+            let had = if family {
+                self.allocate_at(layout, pool, request, address)
+            } else {
+                Err(AllocError::NoSuchFamily)
+            };
+            match had {
+                Err(_) if strictness == Strictness::Preferred => {
+                    self.shard.stats.wishes_departed.bump(1);
+                }
+                had => return had,
+            }
+        }
+        let purpose = purpose(request);
+        let allocator = self.worker.allocator_index(self.shard, purpose);
+        if self.worker.allocators[allocator].is_spent() && !self.refill(allocator, purpose) {
+            self.want();
+            return Err(AllocError::PoolFull);
+        }
+        if let Some(near) = request.near_port {
+            if request.address.is_none()
+                && let Some((page, _)) = self.worker.allocators[allocator].block()
+            {
+                let public = page.tuple(near);
+                if let Ok(lease) = self.reserve(layout, pool, request.protocol, public) {
+                    return Ok(lease);
+                }
+            }
+            return self.pop_near(allocator, purpose, near);
+        }
+        let lease = self.worker.allocators[allocator].pop();
+        self.retire_if_spent(allocator);
+        lease.ok_or(AllocError::PoolFull)
+    }
+
+    pub(crate) fn count_refusal(&self, pool: PoolId, error: AllocError) {
+        self.shard.pools.get_or_grow(pool.as_index()).refused[error as usize].bump(1);
+    }
+
+    /// A port of this parity from an allocator that has one left, or the next one.
+    fn pop_near(
+        &mut self,
+        allocator: usize,
+        purpose: Purpose,
+        near: u16,
+    ) -> Result<Lease, AllocError> {
+        if self.worker.allocators[allocator].is_spent() && !self.refill(allocator, purpose) {
+            return Err(AllocError::PoolFull);
+        }
+        let parity = near as usize % 2;
+        let same = self.worker.allocators[allocator].pop_where(|port| port % 2 == parity);
+        if same.is_none() {
+            self.shard.stats.wishes_departed.bump(1);
+        }
+        let lease = same.or_else(|| self.worker.allocators[allocator].pop());
+        self.retire_if_spent(allocator);
+        lease.ok_or(AllocError::PoolFull)
+    }
+
+    /// A port of one address.
+    fn allocate_at(
+        &mut self,
+        layout: &Arc<Layout>,
+        pool: &PoolLayout,
+        request: &Request,
+        address: IpAddr,
+    ) -> Result<Lease, AllocError> {
+        let (page, blocks) = self.page_of(layout, pool, request.protocol, address)?;
+        if let Some(near) = request.near_port {
+            let (block, port) = (near as usize / PORTS, near as usize % PORTS);
+            let wanted = wanted_of(&blocks, pool, block);
+            if !wanted.is_empty() {
+                let choose = |ports: &Mask| nearest(ports, port);
+                if let Ok(lease) = self.take_one(page, block, &wanted, pool, &choose) {
+                    return Ok(lease);
+                }
+            }
+        }
+        let purpose = Purpose {
+            family: None,
+            ..purpose(request)
+        };
+        let Some(allocator) = self.address_allocator(purpose, pool, page, &blocks) else {
+            self.want();
+            return Err(AllocError::AddressFull);
+        };
+        if let Some(near) = request.near_port {
+            let parity = near as usize % 2;
+            let same = self.worker.allocators[allocator].pop_where(|port| port % 2 == parity);
+            if let Some(lease) = same {
+                self.retire_if_spent(allocator);
+                return Ok(lease);
+            }
+            self.shard.stats.wishes_departed.bump(1);
+        }
+        let lease = self.worker.allocators[allocator].pop();
+        self.retire_if_spent(allocator);
+        lease.ok_or(AllocError::AddressFull)
+    }
+
+    /// The open page of an address of the pool, and the blocks the pool may lease from there.
+    #[allow(
+        clippy::type_complexity,
+        reason = "a pair of what its two callers need"
+    )]
+    fn page_of<'p>(
+        &mut self,
+        layout: &Arc<Layout>,
+        pool: &PoolLayout,
+        protocol: Protocol,
+        address: IpAddr,
+    ) -> Result<(&'p Page, Vec<(BlockSet, Arc<Region>)>), AllocError> {
+        let (window, key) = Window::of(address);
+        let space = layout
+            .find_space(pool.realm, protocol, window)
+            .ok_or(AllocError::OutsidePool)?;
+        let class = layout.class(space.id, key);
+        let share = class.and_then(|class| class.shares.iter().find(|share| share.pool == pool.id));
+        if share.is_none() {
+            let record = space.get(key);
+            let drains = record.is_some_and(|record| {
+                let was_ours =
+                    |region: &Arc<Region>| region.spec.pools.iter().any(|&(id, _)| id == pool.id);
+                record.page().is_some()
+                    && record
+                        .members()
+                        .iter()
+                        .any(|member| was_ours(&member.region))
+            });
+            return Err(if drains {
+                AllocError::Draining
+            } else {
+                AllocError::OutsidePool
+            });
+        }
+        let regions = class.iter().flat_map(|class| &class.regions);
+        let ours = regions.filter(|region| region.spec.pools.iter().any(|&(id, _)| id == pool.id));
+        let blocks: Vec<_> = ours
+            .map(|region| (region.blocks, Arc::clone(region)))
+            .collect();
+        if blocks.is_empty() {
+            return Err(AllocError::Excluded);
+        }
+        let record = space.record(key);
+        self.inner.enlist(self.pin, space, record, layout);
+        let page: *const Page = self.open(space, record);
+        // SAFETY: open, or unlinked since this burst's pin was taken, which keeps it.
+        Ok((unsafe { &*page }, blocks))
+    }
+
+    pub(crate) fn reserve(
+        &mut self,
+        layout: &Arc<Layout>,
+        pool: &PoolLayout,
+        protocol: Protocol,
+        public: SocketAddr,
+    ) -> Result<Lease, AllocError> {
+        let (page, blocks) = self.page_of(layout, pool, protocol, public.ip())?;
+        let (block, port) = (
+            public.port() as usize / PORTS,
+            public.port() as usize % PORTS,
+        );
+        let wanted = wanted_of(&blocks, pool, block);
+        if !wanted.contains(port) {
+            return Err(AllocError::Excluded);
+        }
+        let only: Mask = [port].into_iter().collect();
+        self.take_one(page, block, &only, pool, &|ports| {
+            ports.contains(port).then_some(port)
+        })
+    }
+
+    /// Takes one port out of a block without heating it for long.
+    fn take_one(
+        &mut self,
+        page: &Page,
+        block: usize,
+        wanted: &Mask,
+        pool: &PoolLayout,
+        choose: Choice<'_>,
+    ) -> Result<Lease, AllocError> {
+        let here = page.block(block);
+        let me = self.worker.id;
+        let clock = &self.inner.ground.clock;
+        let lease = |port: usize| {
+            Lease::new(
+                page,
+                (block * PORTS + port) as u16,
+                here.tag(port),
+                Self::flags(pool),
+            )
+        };
+        loop {
+            let state = here.state();
+            match state.phase() {
+                Phase::Free => {
+                    if !here.claim(me) {
+                        continue;
+                    }
+                    page.count_taken();
+                    for hint in [Hint::FREE, Hint::HALF, Hint::RIPE] {
+                        page.unmark(hint, block);
+                    }
+                    let only: Mask = choose(wanted).into_iter().collect();
+                    let taken = here.take_fresh(me, &only, clock);
+                    self.shard.stats.blocks_claimed.bump(1);
+                    self.count_single(pool, taken.count());
+                    // The lease exists before the block is let go of.
+                    let lease = taken.iter().next().map(lease);
+                    here.cool(me);
+                    page.settle(block);
+                    return lease.ok_or(AllocError::InUse);
+                }
+                Phase::Cooling => {
+                    let rest = here.rest(clock, clock.rest());
+                    if choose(&rest.rested.and(wanted)).is_none() {
+                        return Err(AllocError::InUse);
+                    }
+                    if !here.reheat(me) {
+                        continue;
+                    }
+                    page.unmark(Hint::HALF, block);
+                    page.unmark(Hint::RIPE, block);
+                    let lease = self
+                        .take_owned(page, block, wanted, pool, choose)
+                        .map(lease);
+                    here.cool(me);
+                    page.settle(block);
+                    return lease.ok_or(AllocError::InUse);
+                }
+                Phase::Heating if state.shard() == me => {
+                    let allocator = self.allocator_of(page, block);
+                    if let Some(allocator) = allocator {
+                        let hand = &mut self.worker.allocators[allocator];
+                        if let Some(port) = choose(&hand.unissued().and(wanted)) {
+                            let lease = hand.pop_where(|place| place == port);
+                            self.retire_if_spent(allocator);
+                            return lease.ok_or(AllocError::InUse);
+                        }
+                    }
+                    // Released ports of the block, which this shard owns.
+                    let port = self.take_owned(page, block, wanted, pool, choose);
+                    return port.map(lease).ok_or(AllocError::InUse);
+                }
+                Phase::Heating => {
+                    want_of(&self.inner.shards[state.shard().as_index()]);
+                    return Err(AllocError::InUse);
+                }
+                Phase::Closed => return Err(AllocError::InUse),
+            }
+        }
+    }
+
+    fn count_single(&self, pool: &PoolLayout, ports: u32) {
+        self.shard
+            .pools
+            .get_or_grow(pool.id.as_index())
+            .allocated
+            .bump(u64::from(ports));
+    }
+
+    fn take_owned(
+        &self,
+        page: &Page,
+        block: usize,
+        wanted: &Mask,
+        pool: &PoolLayout,
+        choose: Choice<'_>,
+    ) -> Option<usize> {
+        let clock = &self.inner.ground.clock;
+        let taken = page.block(block).judge_and_take(
+            self.worker.id,
+            clock,
+            clock.rest(),
+            |rested| choose(&rested.and(wanted)).into_iter().collect(),
+            |taken| self.count_warmed(page, block, taken, clock.rest()),
+        );
+        let port = taken.iter().next()?;
+        self.count_single(pool, 1);
+        Some(port)
+    }
+}
+
+fn wanted_of(blocks: &[(BlockSet, Arc<Region>)], pool: &PoolLayout, block: usize) -> Mask {
+    let region = blocks.iter().find(|(set, _)| set.contains(block));
+    region.map_or(Mask::EMPTY, |(_, region)| region.mask(pool.id, block))
+}
+
+/// The port itself, or the closest of its parity.
+fn nearest(ports: &Mask, port: usize) -> Option<usize> {
+    ports
+        .iter()
+        .filter(|other| other % 2 == port % 2)
+        .min_by_key(|other| other.abs_diff(port))
+}
