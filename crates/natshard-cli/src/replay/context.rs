@@ -7,6 +7,7 @@ use natshard_nat::packet::HopLimit;
 use natshard_nat::{ConfigStore, VpcId};
 
 use super::plan::Plan;
+use crate::verify::stray::Licence;
 
 /// What every worker of a replay shares.
 pub(crate) struct Context {
@@ -20,6 +21,8 @@ pub(crate) struct Context {
     pub(crate) shards: usize,
     /// What becomes of TTL and hop limit.
     pub(crate) hop_limit: HopLimit,
+    /// What the NAT may change of an outbound packet besides its source.
+    pub(crate) licence: Licence,
     /// Whether translated packets are kept for `--out`.
     pub(crate) keep_packets: bool,
     /// How many leases each worker keeps for the report; 0 without one.
@@ -57,6 +60,10 @@ impl Context {
         Context {
             config: ConfigStore::new(plan.nat.clone()),
             hop_limit: plan.nat.hop_limit(),
+            licence: Licence {
+                hop_limit: plan.nat.hop_limit() == HopLimit::Decrement,
+                destinations: !plan.is_default,
+            },
             engine,
             shards,
             keep_packets,

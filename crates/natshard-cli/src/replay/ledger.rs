@@ -16,6 +16,7 @@ use super::leases::{LeaseSample, Leases};
 use super::packets::Packets;
 use crate::verify::Findings;
 use crate::verify::checksum::spoilt;
+use crate::verify::stray::strayed;
 use crate::verify::tenure::{Inside, Public, Tenures};
 use crate::verify::wire::{Ip, WireEnd};
 
@@ -210,6 +211,8 @@ impl<'c> Ledger<'c> {
             return;
         };
         self.findings.bad_checksums += spoilt(&was, &is);
+        let licence = self.context.licence;
+        self.findings.stray_changes += u64::from(strayed(before, after, &was, licence));
         if let (Some(inside), Some(public)) = (was.sender(), is.sender())
             && inside != public
         {

@@ -132,6 +132,17 @@ fn a_forgotten_checksum_is_found_on_the_way_out() {
 }
 
 #[test]
+fn a_byte_changed_beside_the_source_is_found() {
+    let context = context();
+    let mut ledger = Ledger::new(&context);
+    let before = request(1);
+    let mut after = translated(1, 5000);
+    after[30] ^= 1;
+    ledger.settle_out(&pending(&before, true), Link::RawIp, &before, &after, OUT);
+    assert_eq!(ledger.findings.stray_changes, 1);
+}
+
+#[test]
 fn a_tuple_given_to_two_hosts_is_found() {
     let context = context();
     let mut ledger = Ledger::new(&context);

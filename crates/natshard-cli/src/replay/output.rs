@@ -66,6 +66,7 @@ pub(super) fn json(summary: &Summary) -> Result<String> {
             "duplicate_tuples": findings.duplicate_tuples,
             "hold_down_violations": findings.hold_down_violations,
             "census_errors": findings.census_errors,
+            "stray_changes": findings.stray_changes,
         },
         "simulated_seconds": summary.simulated.as_secs_f64(),
         "elapsed_ms": u64::try_from(summary.elapsed.as_millis()).unwrap_or(u64::MAX),
@@ -259,6 +260,7 @@ fn findings(summary: &Summary, paint: Paint) -> String {
         "public tuples with two owners at once",
         "public tuples reused before their hold-down",
         "books of the engine that do not balance",
+        "outbound packets changed where a NAT has no business",
     ];
     for (words, (_, count)) in words.into_iter().zip(findings.faults()) {
         let cell = match count {

@@ -148,6 +148,7 @@ fn fold(
         summary.findings.round_trips += ledger.findings.round_trips;
         summary.findings.round_trip_mismatches += ledger.findings.round_trip_mismatches;
         summary.findings.bad_checksums += ledger.findings.bad_checksums;
+        summary.findings.stray_changes += ledger.findings.stray_changes;
         for reason in AllocError::ALL {
             let refused = ledger.refused[reason as usize];
             if refused > 0 {

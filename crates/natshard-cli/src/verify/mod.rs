@@ -5,11 +5,13 @@
 //! mapping ended, which no frame shows, is taken from the NAT's events.
 //!
 //! * [`checksum`]: checksums that were right before translation and wrong after it.
+//! * [`stray`]: bytes of an outbound packet that are not a NAT's business.
 //! * [`tenure`]: public tuples with two owners, and public tuples reused before their hold-down.
 //! * [`census`]: whether the engine's books balance, and agree with the tuples that are alive.
 
 pub(crate) mod census;
 pub(crate) mod checksum;
+pub(crate) mod stray;
 pub(crate) mod tenure;
 pub(crate) mod wire;
 
@@ -28,17 +30,20 @@ pub(crate) struct Findings {
     pub(crate) hold_down_violations: u64,
     /// Books of the engine that do not balance, or do not agree with the tuples alive.
     pub(crate) census_errors: u64,
+    /// Outbound packets of which more was changed than is a NAT's business.
+    pub(crate) stray_changes: u64,
 }
 
 impl Findings {
     /// The figures that must be 0, by name.
-    pub(crate) fn faults(&self) -> [(&'static str, u64); 5] {
+    pub(crate) fn faults(&self) -> [(&'static str, u64); 6] {
         [
             ("round_trip_mismatches", self.round_trip_mismatches),
             ("bad_checksums", self.bad_checksums),
             ("duplicate_tuples", self.duplicate_tuples),
             ("hold_down_violations", self.hold_down_violations),
             ("census_errors", self.census_errors),
+            ("stray_changes", self.stray_changes),
         ]
     }
 
