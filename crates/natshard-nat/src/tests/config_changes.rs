@@ -96,6 +96,21 @@ both! {
         assert_eq!(lab.sessions(), 0);
     }
 
+    fn a_packet_is_judged_by_the_new_configuration_before_housekeeping_has_come_by<A>() {
+        let mut lab = Lab::<A>::new(over("203.0.113.0/30", Withdrawn::End, "10.0.0.0/8"));
+        let publics: Vec<_> = (0..300)
+            .map(|port| {
+                lab.udp_out(TENANT_A, &format!("10.0.0.1:{}", 1000 + port), "198.51.100.1:53")
+            })
+            .collect();
+        lab.publish(over("203.0.113.0/30", Withdrawn::End, "10.1.0.0/16"));
+        let out = lab.send(TENANT_A, &Build::udp("10.0.0.1:1299", "198.51.100.1:53"));
+        assert_eq!(out.untouched(), Some(UntouchedReason::NoPool));
+        let back = lab.udp_in("198.51.100.1:53", publics[298]);
+        assert_eq!(back.dropped(), Some(DropReason::NoMapping));
+        assert!(lab.sessions() > 100);
+    }
+
     fn a_removed_peering_ends_its_sessions_and_leaves_the_other_tenant_alone<A>() {
         let mut lab = Lab::<A>::new(config(|_| ()));
         lab.udp_out(TENANT_A, "10.0.0.1:5000", "198.51.100.1:53");
