@@ -39,7 +39,9 @@ fn f29_a_pool_drains_keeps_its_leases_and_comes_back() {
         .unwrap();
     let addrs: HashSet<_> = leases.iter().map(natshard::Lease::addr).collect();
 
-    let done = engine.reconfigure(config(&[b.clone()])).unwrap();
+    let done = engine
+        .reconfigure(config(std::slice::from_ref(&b)))
+        .unwrap();
     assert_eq!(
         (done.removed.as_slice(), done.draining_leases),
         (&["a".to_owned()][..], 300)
@@ -105,7 +107,7 @@ fn draining_says_so() {
 #[test]
 fn what_cannot_change_is_refused_and_nothing_happens() {
     let a = pool("a", "203.0.113.0/30");
-    let engine = Engine::new(config(&[a.clone()])).unwrap();
+    let engine = Engine::new(config(std::slice::from_ref(&a))).unwrap();
     let error = engine
         .reconfigure(EngineConfig::new(3).pool(a))
         .unwrap_err();

@@ -643,6 +643,7 @@ fn the_cap_of_cooling_ports_serves_the_longest_rested_early_and_counts() {
 }
 
 #[test]
+#[allow(clippy::reversed_empty_ranges, reason = "that is the fault")]
 fn every_fault_of_a_configuration_at_once() {
     let bad = EngineConfig::new(0)
         .pool(PoolConfig::new("").realm("").ports(9..=3))
