@@ -29,6 +29,7 @@ mod run;
 mod sampler;
 mod summary;
 mod survey;
+mod team;
 
 mod worker;
 

@@ -6,21 +6,18 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use crossbeam_channel::{Receiver, Sender, bounded};
 use natshard::{AllocError, Engine, Protocol};
-use natshard_nat::{EndReason, NatDefaultAllocator, NatStats};
+use natshard_nat::{EndReason, NatStats};
 
-use super::batch::Batch;
 use super::context::Context;
 use super::ledger::Ledger;
-use super::packets::Packets;
 use super::plan::Plan;
 use super::progress::Progress as Bar;
 use super::reader::WindowReader;
 use super::sampler::Sampler;
 use super::summary::{Lives, Pool, Summary};
 use super::survey::Survey;
-use super::worker::{Progress, Worker};
+use super::team::Team;
 use crate::capture::{Source, Writer};
 use crate::cli::ReplayArgs;
 use crate::exit::Coded;
@@ -255,153 +252,6 @@ fn run_windows<'c>(
             packets,
         })
     })
-}
-
-/// The workers, each on its thread.
-struct Team<'scope, 'c> {
-    windows: Vec<Sender<Arc<Batch>>>,
-    done: Receiver<(usize, Progress)>,
-    threads: Vec<thread::ScopedJoinHandle<'scope, (NatStats, Ledger<'c>)>>,
-    /// Whether the workers take turns.
-    in_turns: bool,
-    /// Windows handed out and not done yet, summed over workers.
-    at_work: usize,
-    /// Sessions and tuples of each worker at the end of its last window.
-    latest: Vec<(u64, u64)>,
-    sessions_peak: u64,
-    tuples_peak: u64,
-    /// Packets handed out.
-    packets: u64,
-    /// Translated packets of the window at work.
-    kept: Vec<Packets>,
-}
-
-impl<'scope, 'c: 'scope> Team<'scope, 'c> {
-    fn start(scope: &'scope thread::Scope<'scope, '_>, context: &'c Context) -> Result<Self> {
-        let shards = context.shards;
-        // A lone worker may lag a few windows behind the reader; several go in step.
-        let (say_done, done) = bounded(shards.max(4));
-        let (mut windows, mut threads) = (Vec::new(), Vec::new());
-        for shard in 0..shards {
-            let allocator = NatDefaultAllocator::new(&context.engine, shard)?;
-            let (hand_out, window) = bounded::<Arc<Batch>>(2);
-            let say_done = say_done.clone();
-            let thread = thread::Builder::new().name(format!("shard-{shard}"));
-            let thread = thread.spawn_scoped(scope, move || {
-                let mut worker = Worker::new(context, shard, allocator);
-                for batch in window {
-                    if say_done.send((shard, worker.process(&batch))).is_err() {
-                        break;
-                    }
-                }
-                (worker.stats(), worker.finish())
-            })?;
-            windows.push(hand_out);
-            threads.push(thread);
-        }
-        Ok(Team {
-            windows,
-            done,
-            threads,
-            in_turns: context.plan.seed.is_some() && shards > 1,
-            at_work: 0,
-            latest: vec![(0, 0); shards],
-            sessions_peak: 0,
-            tuples_peak: 0,
-            packets: 0,
-            kept: Vec::new(),
-        })
-    }
-
-    /// Hands a window to everybody, once the one before is done.
-    fn work(&mut self, batch: &Arc<Batch>, mut writer: Option<&mut Writer>) -> Result<()> {
-        let lag = if self.windows.len() == 1 { 2 } else { 0 };
-        while self.at_work > lag {
-            self.wait(writer.as_deref_mut())?;
-        }
-        self.packets += batch
-            .items
-            .iter()
-            .map(|it| u64::from(it.copies.count))
-            .sum::<u64>();
-        for shard in 0..self.windows.len() {
-            // A worker that is gone has panicked; joining it says so.
-            if self.windows[shard].send(Arc::clone(batch)).is_err() {
-                self.give_up();
-            }
-            self.at_work += 1;
-            if self.in_turns {
-                while self.at_work > 0 {
-                    self.wait(None)?;
-                }
-            }
-        }
-        if self.in_turns {
-            self.write(writer)?;
-        }
-        Ok(())
-    }
-
-    /// Waits until nobody works.
-    fn rest(&mut self, mut writer: Option<&mut Writer>) -> Result<()> {
-        while self.at_work > 0 {
-            self.wait(writer.as_deref_mut())?;
-        }
-        Ok(())
-    }
-
-    /// Waits for one worker to be done with a window.
-    fn wait(&mut self, writer: Option<&mut Writer>) -> Result<()> {
-        let Ok((shard, progress)) = self.done.recv() else {
-            self.give_up();
-        };
-        self.at_work -= 1;
-        self.latest[shard] = (progress.sessions, progress.tuples);
-        self.kept.push(progress.packets);
-        let is_complete = self.windows.len() == 1 || self.at_work == 0;
-        if is_complete {
-            let (sessions, tuples) = self
-                .latest
-                .iter()
-                .fold((0, 0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
-            self.sessions_peak = self.sessions_peak.max(sessions);
-            self.tuples_peak = self.tuples_peak.max(tuples);
-            if !self.in_turns {
-                self.write(writer)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes what was kept of a window.
-    fn write(&mut self, writer: Option<&mut Writer>) -> Result<()> {
-        if let Some(writer) = writer {
-            Packets::write(&self.kept, writer)?;
-        }
-        self.kept.clear();
-        Ok(())
-    }
-
-    /// Ends the traffic and hears what everybody has to say.
-    fn dismiss(self) -> (Vec<NatStats>, Vec<Ledger<'c>>) {
-        drop(self.windows);
-        self.threads.into_iter().map(join).unzip()
-    }
-
-    /// Passes on the panic of a worker.
-    fn give_up(&mut self) -> ! {
-        self.windows.clear();
-        for thread in self.threads.drain(..) {
-            join(thread);
-        }
-        unreachable!("a worker ends early only by a panic")
-    }
-}
-
-fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
-    thread
-        .join()
-        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// The pools as they were used.
