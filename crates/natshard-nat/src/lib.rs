@@ -84,7 +84,8 @@
 //!   timeout until the next segment, and nothing more.
 //! * ICMP errors are translated, not generated: not for spent hop limits, refused allocations or
 //!   filtered packets. [`Verdict`] says what happened, and the gateway answers if it wants to.
-//! * An ICMP query cannot hairpin: the identifier it arrives with belongs to its sender.
+//! * An ICMP query cannot hairpin to another endpoint: the identifier it arrives with is its
+//!   sender's.
 //! * A peering is one per pair of VPCs, and all pools towards one VPC are of one realm.
 
 pub mod packet;

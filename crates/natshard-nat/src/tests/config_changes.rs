@@ -111,6 +111,32 @@ both! {
         assert!(lab.sessions() > 100);
     }
 
+    fn no_session_joins_a_withdrawn_mapping_before_housekeeping_has_come_by<A>() {
+        let mut lab = Lab::<A>::new(both_prefixes(Withdrawn::Drain));
+        let publics: Vec<_> = (0..300)
+            .map(|port| {
+                lab.udp_out(TENANT_A, &format!("10.0.0.1:{}", 1000 + port), "198.51.100.1:53")
+            })
+            .collect();
+        let public = publics[298];
+        let gone = net("203.0.113.0/30").contains(&public.ip());
+        let left = if gone { "203.0.113.4/30" } else { "203.0.113.0/30" };
+        lab.publish(over(left, Withdrawn::Drain, "10.0.0.0/8"));
+        let joining = lab.udp_in("198.51.100.1:99", public);
+        assert_eq!(joining.dropped(), Some(DropReason::NoMapping));
+        assert!(lab.udp_in("198.51.100.1:53", public).direction().is_some());
+        assert_eq!(lab.sessions(), 300);
+        // Nor from inside: the endpoint has another mapping from now on, and only one.
+        let anew = lab.udp_out(TENANT_A, "10.0.0.1:1297", "198.51.100.2:53");
+        assert!(net(left).contains(&anew.ip()));
+        assert_eq!(lab.udp_out(TENANT_A, "10.0.0.1:1297", "198.51.100.3:53"), anew);
+        assert_eq!(lab.udp_out(TENANT_A, "10.0.0.1:1297", "198.51.100.1:53"), publics[297]);
+        for _ in 0..10 {
+            lab.tick();
+            assert_eq!(lab.udp_out(TENANT_A, "10.0.0.1:1297", "198.51.100.4:53"), anew);
+        }
+    }
+
     fn a_removed_peering_ends_its_sessions_and_leaves_the_other_tenant_alone<A>() {
         let mut lab = Lab::<A>::new(config(|_| ()));
         lab.udp_out(TENANT_A, "10.0.0.1:5000", "198.51.100.1:53");

@@ -83,4 +83,14 @@ both! {
         let plain = Build::icmp_error(&two.ip().to_string(), "10.0.0.1", 3, 3, &sent.packet());
         assert_eq!(out.frame, plain.frame());
     }
+
+    fn an_endpoint_reaches_itself_by_its_own_public_tuple<A>() {
+        let (mut lab, one, _) = two::<A>(Filtering::AddressAndPortDependent);
+        let out = lab.send(TENANT_A, &Build::udp("10.0.0.1:1111", &to(one)));
+        assert_eq!((out.source(), out.destination()), (one, "10.0.0.1:1111".parse().unwrap()));
+        let id = lab.send(TENANT_A, &Build::echo_request("10.0.0.1", "198.51.100.1", 7, 1)).source();
+        let ping = Build::echo_request("10.0.0.1", &id.ip().to_string(), 7, 1);
+        let out = lab.send(TENANT_A, &ping);
+        assert_eq!((out.source().ip(), out.destination()), (id.ip(), "10.0.0.1:7".parse().unwrap()));
+    }
 }
