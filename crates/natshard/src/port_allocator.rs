@@ -19,6 +19,7 @@ use crate::config::PortOrder;
 use crate::id::PoolId;
 use crate::lease::Lease;
 use crate::page::Page;
+use crate::space::Record;
 use crate::sync::{Counter, Link, Small};
 
 /// The unissued ports of one heating block: written by its shard alone, read by the census.
@@ -89,6 +90,9 @@ pub struct PortAllocator {
     flags: u8,
     /// Where searches of this allocator's pool go on.
     pub(crate) cursor: usize,
+    /// The block it gave back last with ports unissued, by its address's record, which lives as
+    /// long as the engine.
+    pub(crate) left: Option<(NonNull<Record>, usize)>,
 }
 
 // SAFETY: the allocator is the one writer of its tray, which lives as long as the engine its
@@ -105,6 +109,7 @@ impl PortAllocator {
             mixed: false,
             flags: 0,
             cursor: 0,
+            left: None,
         }
     }
 

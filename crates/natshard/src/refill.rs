@@ -33,8 +33,8 @@ pub(crate) struct Refusal {
 }
 
 impl Work<'_> {
-    /// Loads an allocator with ports of some block of its purpose, in the order of DESIGN: rested
-    /// free blocks; cooling blocks at least half of whose ports have rested; a new address; any
+    /// Loads an allocator with ports of some block of its purpose, in this order: its own last
+    /// one, if it gave that back half unissued or more; rested free blocks; cooling blocks at least half of whose ports have rested; a new address; any
     /// hole. `false` means that no port was leasable.
     pub(crate) fn refill(&mut self, allocator: usize, purpose: Purpose) -> bool {
         let layout = Arc::clone(&self.worker.layout);
@@ -49,6 +49,9 @@ impl Work<'_> {
                 return false;
             }
             self.surrender(allocator);
+            if self.try_left(allocator, pool, purpose) {
+                return true;
+            }
             for region in pool.regions(purpose.protocol, purpose.family) {
                 if self.try_region(allocator, pool, region, Stage::Early)
                     || self.try_region(allocator, pool, region, Stage::Free)
@@ -99,6 +102,31 @@ impl Work<'_> {
                 self.surrender(allocator);
             }
         }
+    }
+
+    /// The block this allocator gave back last with ports unissued, if at least half of it can
+    /// be had: otherwise each `idle` would cost a fresh block.
+    fn try_left(&mut self, allocator: usize, pool: &PoolLayout, purpose: Purpose) -> bool {
+        let Some((record, block)) = self.worker.allocators[allocator].left.take() else {
+            return false;
+        };
+        // SAFETY: records live as long as the engine.
+        let Some(page) = unsafe { record.as_ref() }.page() else {
+            return false;
+        };
+        let mut regions = pool.regions(purpose.protocol, purpose.family);
+        let members = page.record().members();
+        let ours = regions.find(|region| {
+            region.blocks.contains(block)
+                && members
+                    .iter()
+                    .any(|member| Arc::ptr_eq(&member.region, region))
+        });
+        let half = page.hints.contains(Hint::HALF, block);
+        ours.is_some_and(|region| {
+            let wanted = region.mask(pool.id, block);
+            half && self.load(allocator, pool, page, block, &wanted, self.rest())
+        })
     }
 
     /// What must not have changed for a search without result to mean that there was nothing.

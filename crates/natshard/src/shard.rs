@@ -114,7 +114,7 @@ impl Burst<'_> {
             let current = Arc::clone(&current);
             self.work().surrender_all();
             self.worker.layout = current;
-            self.worker.sweep_at = 0;
+            self.worker.sweep = None;
             self.worker.swept_slice = None;
         }
         let mut work = self.work();

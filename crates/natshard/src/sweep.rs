@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::block::Phase;
 use crate::hints::Hint;
+use crate::page::Page;
 use crate::region::Region;
 use crate::worker::Work;
 
@@ -12,79 +13,112 @@ pub(crate) const PER_BURST: usize = 4;
 /// Blocks visited per call of `idle`.
 pub(crate) const PER_IDLE: usize = 4096;
 
+/// Where a shard's sweep stands. A sweep goes on where the last burst left it, and looks at the
+/// hints that were due when it began, so that it ends however much is listed meanwhile.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Sweep {
+    /// The slice it began in.
+    began: u64,
+    /// What `Region::swept` was when the sweep came to the region.
+    swept: Option<u64>,
+    region: usize,
+    hint: usize,
+    position: usize,
+    block: usize,
+}
+
 impl Work<'_> {
-    /// Visits up to `budget` blocks whose ports have rested, once per slice each.
+    /// Visits up to `budget` blocks whose ports have rested.
     pub(crate) fn sweep(&mut self, mut budget: usize) {
         let now = self.inner.ground.clock.slice();
         if self.worker.swept_slice == Some(now) {
             return;
         }
         let layout = Arc::clone(&self.worker.layout);
-        let count = layout.regions.len() + layout.retired.len();
-        while self.worker.sweep_at < count {
-            let at = self.worker.sweep_at;
-            let region = layout
-                .regions
-                .get(at)
-                .unwrap_or_else(|| &layout.retired[at - layout.regions.len()]);
-            if !self.sweep_region(region, now, &mut budget) {
+        let regions = || layout.regions.iter().chain(&layout.retired);
+        let mut sweep = self.worker.sweep.unwrap_or(Sweep {
+            began: now,
+            ..Sweep::default()
+        });
+        while let Some(region) = regions().nth(sweep.region) {
+            if !self.sweep_region(region, &mut sweep, &mut budget) {
+                self.worker.sweep = Some(sweep);
                 return;
             }
-            self.worker.sweep_at += 1;
+            region.swept.raise(sweep.began);
+            self.close_one(region, now);
+            sweep = Sweep {
+                began: sweep.began,
+                region: sweep.region + 1,
+                ..Sweep::default()
+            };
         }
         self.seal();
-        self.worker.sweep_at = 0;
-        self.worker.swept_slice = Some(now);
+        self.worker.sweep = None;
+        self.worker.swept_slice = Some(sweep.began);
     }
 
     /// Whether the region is done with.
-    fn sweep_region(&mut self, region: &Arc<Region>, now: u64, budget: &mut usize) -> bool {
+    fn sweep_region(
+        &mut self,
+        region: &Arc<Region>,
+        sweep: &mut Sweep,
+        budget: &mut usize,
+    ) -> bool {
         let rest = self.inner.ground.clock.rest();
-        for hint in Hint::rested(now, rest, region.swept.get()) {
-            let mut from = 0;
-            let stopped = region.search(hint, &mut from, false, 0, |_, page, block| {
-                if *budget == 0 {
-                    return Some(());
+        let swept = *sweep.swept.get_or_insert_with(|| region.swept.get());
+        for hint in Hint::rested(sweep.began, rest, swept).skip(sweep.hint) {
+            while let Some(position) = region.hints.next(hint, sweep.position) {
+                if position > sweep.position {
+                    (sweep.position, sweep.block) = (position, 0);
                 }
-                *budget -= 1;
-                let here = page.block(block);
-                let rested = here.rest(&self.inner.ground.clock, rest);
-                let cooling = here.state().phase() == Phase::Cooling;
-                if cooling
-                    && rested
-                        .earliest
-                        .is_some_and(|slice| Hint::resting(slice) == hint)
-                {
-                    // In its right place, and not due yet.
-                    if !rested.rested.is_empty() {
-                        page.settle(block);
+                if let Some(page) = region.record(position).and_then(|record| record.page()) {
+                    let hinted = page.hinted(hint, &region.blocks);
+                    let done = sweep.block;
+                    for block in hinted.iter().skip_while(|&block| block < done) {
+                        if *budget == 0 {
+                            return false;
+                        }
+                        *budget -= 1;
+                        self.visit(page, block, hint);
+                        sweep.block = block + 1;
                     }
-                    return None;
                 }
-                if cooling
-                    && rested.is_over()
-                    && !here.hot().deferred.get()
-                    && !self.condemn(page, block)
-                {
-                    // All batches are under way: stays where the next sweep finds it. It can be
-                    // reheated meanwhile.
-                    page.settle(block);
-                    return None;
-                }
-                // Sorted into its new place before it is taken out of the old one, and looked at
-                // again afterwards.
-                page.settle(block);
-                page.unmark(hint, block);
-                page.settle(block);
-                None
-            });
-            if stopped.is_some() {
-                return false;
+                (sweep.position, sweep.block) = (position + 1, 0);
             }
+            (sweep.hint, sweep.position, sweep.block) = (sweep.hint + 1, 0, 0);
         }
-        region.swept.raise(now);
-        self.close_one(region, now);
         true
+    }
+
+    /// Sorts a block to where its ports' rest says, or has it recycled.
+    fn visit(&mut self, page: &Page, block: usize, hint: Hint) {
+        let here = page.block(block);
+        let clock = &self.inner.ground.clock;
+        let rest = here.rest(clock, clock.rest());
+        let cooling = here.state().phase() == Phase::Cooling;
+        if cooling
+            && rest
+                .earliest
+                .is_some_and(|slice| Hint::resting(slice) == hint)
+        {
+            // In its right place, and not due yet.
+            if !rest.rested.is_empty() {
+                page.settle(block);
+            }
+            return;
+        }
+        if cooling && rest.is_over() && !here.hot().deferred.get() && !self.condemn(page, block) {
+            // All batches are under way: it stays where the next sweep finds it, and can be
+            // reheated meanwhile.
+            page.settle(block);
+            return;
+        }
+        // Sorted into its new place before it is taken out of the old one, and looked at again
+        // afterwards.
+        page.settle(block);
+        page.unmark(hint, block);
+        page.settle(block);
     }
 
     /// Gives back the memory of one address that has been free for a hold-down.

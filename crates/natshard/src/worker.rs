@@ -20,6 +20,7 @@ use crate::reclaim::Pin;
 use crate::refill::Refusal;
 use crate::request::Family;
 use crate::space::{Record, Space};
+use crate::sweep::Sweep;
 
 /// What a search for a block is for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -56,8 +57,9 @@ pub(crate) struct Worker {
     pub(crate) random: ChaCha8Rng,
     /// The batch being filled.
     batch: Option<usize>,
-    /// Which region the sweep is at, and the slice it is for.
-    pub(crate) sweep_at: usize,
+    /// The sweep under way.
+    pub(crate) sweep: Option<Sweep>,
+    /// The slice the last one began in.
     pub(crate) swept_slice: Option<u64>,
 }
 
@@ -87,7 +89,7 @@ impl Worker {
             address_hand: 0,
             random,
             batch: None,
-            sweep_at: 0,
+            sweep: None,
             swept_slice: None,
         }
     }
@@ -245,6 +247,9 @@ impl Work<'_> {
         if issued == 0 && here.is_pristine(&unissued) {
             self.abandon(page, block, &unissued);
             return;
+        }
+        if !unissued.is_empty() {
+            self.worker.allocators[allocator].left = Some((page.record().into(), block));
         }
         here.put_back(&unissued);
         here.cool(self.id());
