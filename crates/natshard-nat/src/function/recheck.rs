@@ -17,8 +17,7 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
     /// Checks a session against the current configuration; whether it goes on.
     pub(super) fn recheck(&mut self, id: SessionId) -> bool {
         let session = self.sessions.session(id);
-        let (info, mapping_id, was_hairpin) =
-            (session.info(), session.mapping(), session.is_hairpin());
+        let (info, was_hairpin) = (session.info(), session.is_hairpin());
         let mapping = info.mapping;
         let outward = FlowKey {
             vpc: mapping.inside_vpc,
@@ -43,12 +42,11 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
             self.end(id, EndReason::Reconfigured);
             return false;
         };
-        if !is_given(self.config, &selection, &mapping) {
-            if self.config.withdrawn() == Withdrawn::End {
-                self.end(id, EndReason::Reconfigured);
-                return false;
-            }
-            self.sessions.withdraw(mapping_id);
+        // One that drains is joined by no new session: whoever wants to looks at this again.
+        let given = is_given(self.config, &selection, &mapping);
+        if !given && self.config.withdrawn() == Withdrawn::End {
+            self.end(id, EndReason::Reconfigured);
+            return false;
         }
         self.sessions.checked(id, self.generation, peering);
         true

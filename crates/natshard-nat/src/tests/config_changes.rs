@@ -137,6 +137,47 @@ both! {
         }
     }
 
+    fn a_session_whose_kind_of_translation_changes_ends_whatever_may_drain<A>() {
+        let with = |source: bool, destination: bool| {
+            let peering = Peering::new("a", TENANT_A, WORLD);
+            let peering = match source {
+                true => peering.source(SourceRule::new(net("10.0.0.0/8"), "public")),
+                false => peering,
+            };
+            let peering = match destination {
+                true => peering
+                    .destination(DestinationRule::new(net("172.16.9.0/24"), net("198.51.100.0/24"))),
+                false => peering,
+            };
+            NatConfig::builder()
+                .pool(NatPool::new("public").realm("wan").prefix(net("203.0.113.0/30")))
+                .peering(peering)
+                .build()
+                .unwrap()
+        };
+        // The destination rule stays or goes, the source rule goes: both sessions end.
+        for (before, after) in [
+            ((true, true), (false, true)),
+            ((false, true), (true, true)),
+            ((true, true), (true, false)),
+        ] {
+            let mut lab = Lab::<A>::new(with(before.0, before.1));
+            lab.send(TENANT_A, &Build::udp("10.0.0.1:5000", "172.16.9.7:53")).translated();
+            lab.publish(with(after.0, after.1));
+            lab.tick();
+            assert_eq!(lab.sessions(), 0, "{before:?} to {after:?}");
+        }
+    }
+
+    fn a_session_ends_when_its_remote_endpoint_becomes_a_public_address_of_ours<A>() {
+        let mut lab = Lab::<A>::new(over("203.0.113.0/30", Withdrawn::Drain, "10.0.0.0/8"));
+        lab.udp_out(TENANT_A, "10.0.0.1:5000", "203.0.113.5:53");
+        lab.publish(both_prefixes(Withdrawn::Drain));
+        let out = lab.send(TENANT_A, &Build::udp("10.0.0.1:5000", "203.0.113.5:53"));
+        assert_eq!(out.dropped(), Some(DropReason::NoMapping));
+        assert_eq!(lab.nat.stats().sessions_ended(EndReason::Reconfigured), 1);
+    }
+
     fn a_removed_peering_ends_its_sessions_and_leaves_the_other_tenant_alone<A>() {
         let mut lab = Lab::<A>::new(config(|_| ()));
         lab.udp_out(TENANT_A, "10.0.0.1:5000", "198.51.100.1:53");

@@ -192,4 +192,32 @@ both! {
         assert_eq!(lab.send(WORLD, &error).dropped(), Some(DropReason::IcmpErrorUnmatched));
         assert_eq!(lab.nat.stats().sessions_created, 1);
     }
+
+    /// Where the destination is translated too, an error shows the inside nothing but what it knows.
+    fn errors_about_translated_destinations_read_as_the_inside_knows_them<A>() {
+        let config = NatConfig::builder()
+            .pool(NatPool::new("public").realm("wan").prefix(net("203.0.113.0/30")))
+            .peering(
+                Peering::new("a", TENANT_A, WORLD)
+                    .source(SourceRule::new(net("10.0.0.0/8"), "public"))
+                    .destination(DestinationRule::new(net("172.16.9.0/24"), net("198.51.100.0/24"))),
+            )
+            .build()
+            .unwrap();
+        let mut lab = Lab::<A>::new(config);
+        let sent = Build::udp("10.0.0.1:5000", "172.16.9.7:53");
+        let out = lab.send(TENANT_A, &sent);
+        let public = out.source().ip().to_string();
+        for (from, seen) in [("198.51.100.7", "172.16.9.7"), ("192.0.2.9", "192.0.2.9")] {
+            let error = Build::icmp_error(from, &public, 3, 3, &out.frame[14..]);
+            let plain = Build::icmp_error(seen, "10.0.0.1", 3, 3, &sent.packet());
+            assert_eq!(lab.send(WORLD, &error).frame, plain.frame());
+        }
+        // And outwards: an error of the inside host about an answer.
+        let answer = Build::udp("198.51.100.7:53", &out.source().to_string());
+        let got = lab.send(WORLD, &answer).frame[14..].to_vec();
+        let error = Build::icmp_error("10.0.0.1", "172.16.9.7", 3, 3, &got);
+        let plain = Build::icmp_error(&public, "198.51.100.7", 3, 3, &answer.packet());
+        assert_eq!(lab.send(TENANT_A, &error).frame, plain.frame());
+    }
 }

@@ -154,6 +154,24 @@ both! {
         assert_eq!(lab.nat.stats().leases_allocated, 1);
     }
 
+    fn two_names_of_one_destination_cannot_have_the_same_answers<A>() {
+        let config = NatConfig::builder()
+            .pool(NatPool::new("public").realm("wan").prefix(net("203.0.113.0/30")))
+            .peering(
+                Peering::new("a", TENANT_A, WORLD)
+                    .source(SourceRule::new(net("10.0.0.0/8"), "public"))
+                    .destination(DestinationRule::new(net("172.16.9.0/24"), net("198.51.100.0/24")))
+                    .destination(DestinationRule::new(net("172.17.9.0/24"), net("198.51.100.0/24"))),
+            )
+            .build()
+            .unwrap();
+        let mut lab = Lab::<A>::new(config);
+        lab.udp_out(TENANT_A, "10.0.0.1:5000", "172.16.9.7:80");
+        let second = lab.send(TENANT_A, &Build::udp("10.0.0.1:5000", "172.17.9.7:80"));
+        assert_eq!(second.dropped(), Some(DropReason::TupleInUse));
+        lab.udp_out(TENANT_A, "10.0.0.1:5001", "172.17.9.7:80");
+    }
+
     /// The allocator alone, by the names of the trait.
     fn an_allocation_has_a_target_for_each_direction_that_is_translated<A>() {
         let config = std::sync::Arc::new(config(|_| ()));
