@@ -197,13 +197,18 @@ impl Page {
         if here.state().phase() != Phase::Cooling {
             return;
         }
+        let resting = self.ground.clock.rest() > 0;
         match slice {
-            Some(slice) if self.ground.clock.rest() > 0 => {
+            None if resting => self.settle(block),
+            slice => {
                 if !here.hot().listed.get() {
-                    self.list(block, slice);
+                    self.list(block, slice.unwrap_or_else(|| self.ground.clock.slice()));
+                }
+                if !resting {
+                    // Where nothing rests, a listed port is a leasable one.
+                    self.announce(block);
                 }
             }
-            _ => self.settle(block),
         }
     }
 

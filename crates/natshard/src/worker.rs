@@ -326,6 +326,8 @@ impl Work<'_> {
         let shard = self.id().as_index();
         // SAFETY: the closure owns what it refers to, all of it usable from any thread.
         unsafe { self.pin.defer(move || inner.recycle(shard, number)) };
+        // The epoch would hold it back until 64 closures have come together.
+        self.pin.flush();
     }
 
     /// Opens an enlisted address and queues its blocks in random order.
