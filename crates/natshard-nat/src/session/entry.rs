@@ -304,3 +304,22 @@ impl<L> Mapping<L> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_rests_unless_all_its_sessions_closed_or_none_was_used() {
+        use EndReason::{Closed, Expired, Unused};
+        let reason = |ends: &[EndReason]| {
+            ends.iter()
+                .fold(Outcome::Unused, |outcome, end| outcome.and(*end))
+                .reason()
+        };
+        assert_eq!(reason(&[Unused]), Reason::Unused);
+        assert_eq!(reason(&[Closed, Unused, Closed]), Reason::Closed);
+        assert_eq!(reason(&[Closed, Expired]), Reason::Ended);
+        assert_eq!(reason(&[Expired, Closed, Unused]), Reason::Ended);
+    }
+}

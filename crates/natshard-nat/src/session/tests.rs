@@ -1,5 +1,6 @@
 //! The table against a list that is searched from end to end.
 
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 
 use natshard::{Protocol, Reason, Tick};
@@ -77,6 +78,8 @@ struct Model {
     table: SessionTable<u64>,
     list: Vec<Entry>,
     next_public: u16,
+    /// The public address of each host's latest mapping.
+    latest: HashMap<IpAddr, IpAddr>,
     /// Leases that were given back.
     returned: Vec<u64>,
     now: u64,
@@ -158,6 +161,7 @@ impl Model {
             Some(entry) => NewMapping::Existing(entry.mapping),
             None => {
                 self.next_public += 1;
+                self.latest.insert(inside.ip(), mapping_info.public.ip());
                 NewMapping::New {
                     lease: Some(u64::from(mapping_info.public.port())),
                     info: mapping_info,
@@ -239,9 +243,13 @@ impl Model {
     fn check(&self) {
         assert_eq!(self.table.len(), self.list.len());
         assert_eq!(self.table.iter().count(), self.list.len());
-        let mappings: std::collections::HashSet<_> =
-            self.list.iter().map(|entry| entry.mapping).collect();
+        let mappings: HashSet<_> = self.list.iter().map(|entry| entry.mapping).collect();
         assert_eq!(self.table.mappings(), mappings.len());
+        let redirected = self
+            .list
+            .iter()
+            .filter(|entry| entry.info.remote != entry.info.remote_outside);
+        assert_eq!(self.table.redirects.len(), redirected.count());
         for entry in &self.list {
             let [inside, outside] = Self::keys(&entry.info);
             assert_eq!(self.table.find(&inside), Some((entry.id, Half::Inside)));
@@ -280,7 +288,10 @@ impl Model {
                 .filter(|entry| entry.info.mapping.inside.ip() == host);
             match self.table.paired_address(IN, OUT, host) {
                 None => assert!(publics.all(|entry| !entry.listed)),
-                Some(_) => assert!(publics.any(|entry| entry.listed)),
+                Some(public) => {
+                    assert!(publics.any(|entry| entry.listed));
+                    assert_eq!(public, self.latest[&host]);
+                }
             }
         }
     }
@@ -293,6 +304,7 @@ proptest! {
             table: SessionTable::new(12),
             list: Vec::new(),
             next_public: 2000,
+            latest: HashMap::new(),
             returned: Vec::new(),
             now: 0,
         };

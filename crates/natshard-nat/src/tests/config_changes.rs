@@ -178,6 +178,34 @@ both! {
         assert_eq!(lab.nat.stats().sessions_ended(EndReason::Reconfigured), 1);
     }
 
+    fn a_new_session_on_an_older_mapping_goes_by_the_new_configuration<A>() {
+        let peering = |name: &str, vpc, udp| Peering::new(name, vpc, WORLD)
+            .source(SourceRule::new(net("10.0.0.0/8"), "public"))
+            .behaviour(Behaviour {
+                timeouts: Timeouts { udp: Duration::from_secs(udp), ..Timeouts::default() },
+                ..Behaviour::default()
+            });
+        let with = |peerings: Vec<Peering>| {
+            let pool = NatPool::new("public").realm("wan").prefix(net("203.0.113.0/30"));
+            let config = NatConfig::builder().pool(pool);
+            peerings.into_iter().fold(config, |config, peering| config.peering(peering)).build().unwrap()
+        };
+        let both = with(vec![peering("a", TENANT_A, 300), peering("b", TENANT_B, 300)]);
+        let mut lab = Lab::<A>::new(both);
+        for port in 0..300 {
+            lab.udp_out(TENANT_B, &format!("10.0.0.1:{}", 1000 + port), "198.51.100.1:53");
+        }
+        // The peering keeps its name and changes its place, and its timeout.
+        lab.publish(with(vec![peering("b", TENANT_B, 900)]));
+        lab.udp_out(TENANT_B, "10.0.0.1:1299", "198.51.100.2:53");
+        lab.pass(600);
+        lab.idle();
+        assert_eq!(lab.sessions(), 1);
+        lab.pass(301);
+        lab.idle();
+        assert_eq!(lab.sessions(), 0);
+    }
+
     fn a_removed_peering_ends_its_sessions_and_leaves_the_other_tenant_alone<A>() {
         let mut lab = Lab::<A>::new(config(|_| ()));
         lab.udp_out(TENANT_A, "10.0.0.1:5000", "198.51.100.1:53");

@@ -107,6 +107,18 @@ both! {
         assert_eq!(lab.nat.stats().dropped(DropReason::FragmentTableFull), 6);
     }
 
+    /// In IPv4 the protocol tells datagrams apart as well, in IPv6 it does not.
+    fn datagrams_of_two_protocols_with_one_identification_are_apart<A>() {
+        let mut lab = Lab::<A>::new(config(|_| ()));
+        let udp = pieces("10.0.0.1:5000", "198.51.100.1:53", 9);
+        let ping = Build::echo_request("10.0.0.1", "198.51.100.1", 7, 1).id(9).payload(&[1; 200]);
+        lab.give(TENANT_A, &udp[1]);
+        lab.give(TENANT_A, &ping.fragments(64)[0]).translated();
+        assert!(lab.log.frames.is_empty());
+        lab.give(TENANT_A, &udp[0]).translated();
+        assert_eq!(lab.log.frames.len(), 1);
+    }
+
     fn later_fragments_share_the_fate_of_a_first_one_that_did_not_pass<A>() {
         let mut lab = Lab::<A>::new(config(|_| ()));
         let public = lab.udp_out(TENANT_A, "10.0.0.1:5000", "198.51.100.1:53");
