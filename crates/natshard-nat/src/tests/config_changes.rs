@@ -240,3 +240,18 @@ fn both_prefixes(withdrawn: Withdrawn) -> NatConfig {
         .build()
         .expect("a configuration")
 }
+
+/// A configuration that the engine was not told of yet: nothing is translated to addresses that
+/// the function does not know as its own.
+#[test]
+fn what_the_engine_gives_beyond_the_pool_is_refused_and_given_back() {
+    let config = over("203.0.113.0/30", Withdrawn::Drain, "10.0.0.0/8");
+    let mut lab = Lab::<NatDefaultAllocator>::new(config);
+    lab.store
+        .publish(over("203.0.113.4/30", Withdrawn::Drain, "10.0.0.0/8"));
+    let out = lab.send(TENANT_A, &Build::udp("10.0.0.1:5000", "198.51.100.1:53"));
+    assert_eq!(out.dropped(), Some(DropReason::AllocationRefused));
+    assert_eq!(lab.nat.stats().leases_refused(AllocError::OutsidePool), 1);
+    lab.publish(over("203.0.113.4/30", Withdrawn::Drain, "10.0.0.0/8"));
+    lab.udp_out(TENANT_A, "10.0.0.1:5000", "198.51.100.1:53");
+}
