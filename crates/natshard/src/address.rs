@@ -1,12 +1,10 @@
 //! Allocators of single addresses, for paired pooling (RFC 4787 REQ-2).
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
-use crate::hints::{BlockSet, Hint};
-use crate::layout::PoolLayout;
+use crate::hints::Hint;
+use crate::layout::{Class, PoolLayout};
 use crate::page::Page;
-use crate::region::Region;
 use crate::worker::{Purpose, Work};
 
 /// Allocators for single addresses that a shard keeps at once; past that the oldest gives its
@@ -20,14 +18,14 @@ impl Work<'_> {
         purpose: Purpose,
         pool: &PoolLayout,
         page: &Page,
-        blocks: &[(BlockSet, Arc<Region>)],
+        class: &Class,
     ) -> Option<usize> {
         let allocator = self.address_allocator_index(purpose, page.address);
         if !self.worker.allocators[allocator].is_spent() {
             return Some(allocator);
         }
         self.surrender(allocator);
-        if self.load_at_address(allocator, pool, page, blocks) {
+        if self.load_at_address(allocator, pool, page, class) {
             return Some(allocator);
         }
         // Ports of this address in this shard's own other hands.
@@ -37,7 +35,7 @@ impl Work<'_> {
                 self.surrender(other);
             }
         }
-        self.load_at_address(allocator, pool, page, blocks)
+        self.load_at_address(allocator, pool, page, class)
             .then_some(allocator)
     }
 
@@ -46,20 +44,21 @@ impl Work<'_> {
         allocator: usize,
         pool: &PoolLayout,
         page: &Page,
-        blocks: &[(BlockSet, Arc<Region>)],
+        class: &Class,
     ) -> bool {
         let spin = self.spin();
         let now = self.inner.ground.clock.slice();
-        let swept = blocks
+        let swept = class
+            .regions
             .iter()
-            .map(|(_, region)| region.swept.get())
+            .map(|region| region.swept.get())
             .min()
             .unwrap_or(0);
         let rest = self.rest();
         let hints = [Hint::FREE, Hint::HALF, Hint::RIPE].into_iter();
         for hint in hints.chain(Hint::rested(now, rest, swept)) {
-            for (set, region) in blocks {
-                for block in page.hinted(hint, set).iter_from(spin) {
+            for region in &class.regions {
+                for block in page.hinted(hint, &region.blocks).iter_from(spin) {
                     if self.load(
                         allocator,
                         pool,

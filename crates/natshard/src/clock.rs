@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::sync::Word;
+use crate::sync::{Counter, Word};
 use crate::tick::Tick;
 
 /// What the byte of a port says.
@@ -56,6 +56,9 @@ pub struct Clock {
     slice: Word,
     slice_millis: u64,
     rest: u64,
+    /// Whether ports that rest are counted: only where there is a cap on them.
+    counting: bool,
+    cooling: Counter,
 }
 
 impl Clock {
@@ -73,6 +76,8 @@ impl Clock {
             slice: Word::new(0),
             slice_millis,
             rest,
+            counting: false,
+            cooling: Counter::default(),
         }
     }
 
@@ -81,13 +86,41 @@ impl Clock {
     pub(crate) fn bring(&self, tick: Tick) -> bool {
         let seen = self.millis.get();
         if tick.as_millis() > seen {
+            // The slice first: whoever finds the time raised finds the slice raised, so that no
+            // release after it bears an older one.
+            self.slice.raise(tick.as_millis() / self.slice_millis);
             self.millis.raise(tick.as_millis());
-            let slice = tick.as_millis() / self.slice_millis;
-            if slice > self.slice.get() {
-                self.slice.raise(slice);
-            }
         }
         tick.as_millis() < seen
+    }
+
+    /// Has ports that rest counted.
+    pub(crate) fn counting(mut self, yes: bool) -> Self {
+        self.counting = yes;
+        self
+    }
+
+    #[inline]
+    pub(crate) fn is_counting(&self) -> bool {
+        self.counting
+    }
+
+    /// A port was stamped.
+    #[inline]
+    pub(crate) fn count_cooled(&self) {
+        if self.counting {
+            self.cooling.add(1);
+        }
+    }
+
+    /// So many stamped ports are leased again, free, or known to have rested.
+    pub(crate) fn count_warmed(&self, ports: u64) {
+        self.cooling.subtract(ports);
+    }
+
+    /// How many ports bear a stamp; zero when they are not counted.
+    pub(crate) fn cooling(&self) -> u64 {
+        self.cooling.get()
     }
 
     /// Engine time.

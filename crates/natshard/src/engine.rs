@@ -1,5 +1,6 @@
 //! The engine: what everybody shares, and how it is built, changed and counted.
 
+use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -54,7 +55,7 @@ impl Engine {
         layout::check(&config)?;
         let mut names = Names::default();
         let shards = (0..config.shards).map(|_| CachePadded::new(ShardShared::default()));
-        let clock = Clock::new(config.hold_down);
+        let clock = Clock::new(config.hold_down).counting(config.max_cooling != u64::MAX);
         let (order, seed, max_cooling) = (config.port_order, config.seed, config.max_cooling);
         let shards = shards.collect();
         let first = Arc::new(Layout::build(config, &mut names, None));
@@ -69,7 +70,9 @@ impl Engine {
             latest_version: Word::new(first.version),
             control: Mutex::new(names),
         });
-        let engine = Engine(Arc::new(Handle { inner }));
+        let engine = Engine(Arc::new(Handle {
+            inner: ManuallyDrop::new(inner),
+        }));
         engine.preopen(&first);
         Ok(engine)
     }
@@ -86,8 +89,10 @@ impl Engine {
                 continue;
             };
             for protocol in Protocol::ALL {
-                let mut left = pool.preopen;
-                for region in found.regions(protocol, None) {
+                let regions = || found.regions(protocol, None);
+                let open: u64 = regions().map(|region| region.open.get()).sum();
+                let mut left = pool.preopen.saturating_sub(open as usize);
+                for region in regions() {
                     while left > 0 {
                         let Some((number, key)) = region.next_address() else {
                             break;
@@ -179,6 +184,7 @@ impl Engine {
         let mut names = inner.control.lock().unwrap_or_else(PoisonError::into_inner);
         let before = inner.layout.load_full();
         check_immutable(&before.config, &config)?;
+        names.check(&config, before.spaces.len())?;
         let after = Arc::new(Layout::build(config, &mut names, Some(&before)));
         let visit = inner.ground.visit();
         // From here on whoever makes a record enlists it in the new regions too; whoever made one

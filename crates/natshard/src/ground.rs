@@ -1,6 +1,6 @@
 //! What outlives an engine for as long as one of its leases does.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::hash::{BuildHasher, Hash, RandomState};
 
 use crossbeam_queue::ArrayQueue;
 
@@ -16,8 +16,10 @@ pub struct Ground {
     /// anew: thousands of registrations under one long pin would be walked by every collection.
     spare: ArrayQueue<Participant>,
     pub(crate) clock: Clock,
-    /// Tells the raw tokens of engines of this process apart; 24 bits.
-    pub(crate) nonce: u32,
+    /// Seals raw tokens: keyed anew for each engine.
+    seal: RandomState,
+    /// Pages that wait for their grace period.
+    pub(crate) unlinked_pages: Counter,
     /// Raised when the last engine and shard handle is gone: pages belong to their leases now.
     pub(crate) orphaned: Flag,
     pub(crate) dropped_leases: Counter,
@@ -28,13 +30,12 @@ pub struct Ground {
 
 impl Ground {
     pub(crate) fn new(clock: Clock) -> Self {
-        // Not part of any protocol, hence not of `sync`: it merely numbers engines.
-        static NEXT: AtomicU32 = AtomicU32::new(1);
         Ground {
             reclaimer: Reclaimer::default(),
             spare: ArrayQueue::new(16),
             clock,
-            nonce: NEXT.fetch_add(1, Ordering::Relaxed) & 0xff_ffff,
+            seal: RandomState::new(),
+            unlinked_pages: Counter::default(),
             orphaned: Flag::default(),
             dropped_leases: Counter::default(),
             refused_tokens: Counter::default(),
@@ -52,11 +53,20 @@ impl Ground {
         }
     }
 
+    /// The 24 bits that make a token one of this engine's.
+    pub(crate) fn seal(&self, body: impl Hash) -> u32 {
+        self.seal.hash_one(body) as u32 & 0xff_ffff
+    }
+
     /// Pushes deferred work through the epoch as far as the pins of others allow.
     pub(crate) fn settle(&self) {
         let participant = self.reclaimer.join();
-        for _ in 0..8 {
+        let mut rounds = 0;
+        // A round frees some hundred pages; one that frees none is held up by somebody's pin, and
+        // that somebody settles after it.
+        while rounds < 8 || (self.unlinked_pages.get() > 0 && rounds < 10_000) {
             participant.pin().flush();
+            rounds += 1;
         }
     }
 }

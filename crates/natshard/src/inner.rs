@@ -1,5 +1,6 @@
 //! The shared half of an engine.
 
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex};
 
@@ -82,10 +83,6 @@ pub(crate) struct ShardCounters {
     pub(crate) served_early: Counter,
     pub(crate) ticks_backwards: Counter,
     pub(crate) epoch_batches: Counter,
-    /// Ports that began to rest, through this shard.
-    pub(crate) cooled: Counter,
-    /// Ports that ended their rest early or late, through this shard.
-    pub(crate) warmed: Counter,
 }
 
 /// Counters of one pool by one shard.
@@ -151,6 +148,7 @@ impl Inner {
                 .cloned()
                 .collect();
             let mut changed = list.len() != before.len();
+            let mut opened = Vec::new();
             for layout in layouts {
                 let class = layout.class(space.id, record.key);
                 for region in class.iter().flat_map(|class| &class.regions) {
@@ -169,7 +167,7 @@ impl Inner {
                     });
                     changed = true;
                     if record.page().is_some() {
-                        region.open.add(1);
+                        opened.push(Arc::clone(region));
                     }
                 }
             }
@@ -188,6 +186,9 @@ impl Inner {
                     Ok(_) => {}
                     Err(()) => continue,
                 }
+            }
+            for region in opened {
+                region.open.add(1);
             }
             for member in record.members() {
                 member.region.seat(record, member.position);
@@ -224,12 +225,7 @@ impl Inner {
             return;
         };
         let hot = page.block(block).hot();
-        if hot.queued.raise()
-            && !member
-                .region
-                .queue
-                .push(member.position << 8 | block as u32)
-        {
+        if hot.queued.raise() && !member.region.enqueue(member.position << 8 | block as u32) {
             hot.queued.set(false);
         }
     }
@@ -279,12 +275,13 @@ impl Inner {
 
     fn recycle_block(&self, shard: &ShardShared, page: &Page, block: usize) {
         let here = page.block(block);
-        let stamped = if self.max_cooling == u64::MAX {
-            0
-        } else {
-            here.stamped()
-        };
+        let clock = &self.ground.clock;
+        let stamped = here.count_stamped(clock, &here.bits());
         let recycled = here.recycle();
+        if recycled {
+            // Whoever claims the block forgets the stamps.
+            clock.count_warmed(stamped);
+        }
         // Only now: a condemnation from here on is one of its own.
         here.hot().deferred.set(false);
         if !recycled {
@@ -292,8 +289,12 @@ impl Inner {
             page.settle(block);
             return;
         }
-        shard.stats.warmed.add(stamped);
         shard.stats.blocks_recycled.add(1);
+        self.freed(page, block);
+    }
+
+    /// What follows when a block has become free.
+    pub(crate) fn freed(&self, page: &Page, block: usize) {
         let all_free = page.count_free();
         page.settle(block);
         self.enqueue(page, block);
@@ -306,21 +307,6 @@ impl Inner {
                     .set(Hint::CLOSABLE, member.position as usize);
             }
         }
-    }
-
-    /// How many ports rest, about.
-    pub(crate) fn cooling(&self) -> u64 {
-        let cooled: u64 = self
-            .shards
-            .iter()
-            .map(|shard| shard.stats.cooled.get())
-            .sum();
-        let warmed: u64 = self
-            .shards
-            .iter()
-            .map(|shard| shard.stats.warmed.get())
-            .sum();
-        cooled.saturating_sub(warmed)
     }
 }
 
@@ -349,14 +335,16 @@ impl Drop for Inner {
 /// What engine and shard handles hold; its end is the engine's.
 #[derive(Debug)]
 pub(crate) struct Handle {
-    pub(crate) inner: Arc<Inner>,
+    /// Taken only by `drop`.
+    pub(crate) inner: ManuallyDrop<Arc<Inner>>,
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
         let ground = Arc::clone(&self.inner.ground);
         ground.orphaned.set(true);
-        let inner = Arc::clone(&self.inner);
+        // SAFETY: nobody uses the handle after its drop.
+        let inner = unsafe { ManuallyDrop::take(&mut self.inner) };
         let participant = ground.reclaimer.join();
         // The regions and records go once nobody pinned can have missed the flag.
         // SAFETY: the closure owns its reference, which may be dropped on any thread.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use crate::block::Mask;
 use crate::config::{EngineConfig, PoolConfig};
 use crate::config_error::{ConfigError, ConfigFault};
 use crate::hints::{BLOCKS, BlockSet};
@@ -26,6 +27,41 @@ use crate::space::{Space, SpaceId, Window};
 pub(crate) struct Names {
     pools: Vec<String>,
     realms: Vec<String>,
+}
+
+impl Names {
+    /// Whether the numbers suffice for everything this configuration adds to what there was.
+    pub(crate) fn check(&self, config: &EngineConfig, spaces: usize) -> Result<(), ConfigError> {
+        let windows = config
+            .pools
+            .iter()
+            .map(|pool| pool.prefixes.len())
+            .sum::<usize>();
+        let asked = [
+            (
+                "pools over the life of the engine",
+                self.pools.len() + config.pools.len(),
+            ),
+            (
+                "realms over the life of the engine",
+                self.realms.len() + config.pools.len(),
+            ),
+            (
+                "address windows over the life of the engine",
+                spaces + Protocol::ALL.len() * windows,
+            ),
+        ];
+        let limit = usize::from(u16::MAX);
+        let over = asked.into_iter().filter(|&(_, count)| count > limit);
+        let faults: Vec<_> = over
+            .map(|(what, count)| ConfigFault::TooMany { what, count, limit })
+            .collect();
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigError { faults })
+        }
+    }
 }
 
 fn number(names: &mut Vec<String>, name: &str) -> u16 {
@@ -86,6 +122,17 @@ pub(crate) struct Class {
     pub(crate) shares: Vec<Share>,
     pub(crate) regions: Vec<Arc<Region>>,
     pub(crate) addresses: u64,
+}
+
+impl Class {
+    /// The ports of a block that a pool may lease at these addresses.
+    pub(crate) fn mask(&self, pool: PoolId, block: usize) -> Mask {
+        let region = self
+            .regions
+            .iter()
+            .find(|region| region.blocks.contains(block));
+        region.map_or(Mask::EMPTY, |region| region.mask(pool, block))
+    }
 }
 
 /// The classes of one space.
@@ -490,6 +537,14 @@ pub(crate) fn check(config: &EngineConfig) -> Result<(), ConfigError> {
             what,
             count: windows.len(),
             limit: 16_384,
+        });
+    }
+    for pool in config.pools.iter().filter(|pool| pool.preopen > 1 << 20) {
+        let what = "addresses to open ahead";
+        faults.push(ConfigFault::TooMany {
+            what,
+            count: pool.preopen,
+            limit: 1 << 20,
         });
     }
     let mut seen = std::collections::BTreeSet::new();

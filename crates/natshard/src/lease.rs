@@ -60,6 +60,12 @@ impl Lease {
         }
     }
 
+    /// The same lease under the policies of another pool.
+    pub(crate) fn with_flags(mut self, flags: u8) -> Self {
+        self.flags = flags;
+        self
+    }
+
     #[inline]
     pub(crate) fn page(&self) -> &Page {
         // SAFETY: a page is freed only once all of its ports were given back, and this lease
@@ -93,13 +99,17 @@ impl Lease {
         let page = lease.page();
         // The generation cannot change while a port of the block is leased.
         let generation = page.block(lease.block()).state().generation();
-        RawLease {
-            nonce: page.ground.nonce,
+        let raw = RawLease {
+            seal: 0,
             space: page.space.0,
             key: page.key,
             port: lease.port,
             tag: lease.tag,
             generation,
+        };
+        RawLease {
+            seal: page.ground.seal(raw.body()),
+            ..raw
         }
     }
 
@@ -130,7 +140,7 @@ impl Lease {
             page.before_release(block);
         }
         page.block(block)
-            .give_back(lease.port as usize % PORTS, slice);
+            .give_back(lease.port as usize % PORTS, slice, clock);
         (lease.page, block, slice)
     }
 }
@@ -177,11 +187,14 @@ impl Drop for Lease {
 /// The page came from `Box::into_raw`, is reachable only for those already pinned, and nobody
 /// else frees it.
 pub(crate) unsafe fn free_page(pin: &crate::reclaim::Pin<'_>, page: *mut Page) {
+    // SAFETY: still valid: nobody else frees it.
+    unsafe { &*page }.ground.unlinked_pages.add(1);
     let page = SendPtr(page);
     let free = move || {
         let SendPtr(page) = { page };
         // SAFETY: by the contract of `free_page`, after the grace period.
-        drop(unsafe { Box::from_raw(page) });
+        let page = unsafe { Box::from_raw(page) };
+        page.ground.unlinked_pages.subtract(1);
     };
     // SAFETY: the closure owns what it frees, and a page may be dropped on any thread.
     unsafe { pin.defer(free) };
@@ -209,12 +222,13 @@ impl Eq for Lease {}
 
 /// A lease as a plain value that can be copied, stored and sent.
 ///
-/// It names the engine, the tuple, the block's generation (modulo 2^32 recyclings) and the port's
+/// It bears a keyed seal of its engine (24 bits: one made-up token in 16 million passes it), and
+/// names the tuple, the block's generation (modulo 2^32 recyclings) and the port's
 /// tag (modulo 128 reheats within a generation), so that giving it back a second time, or after
 /// somebody else got the tuple, is refused and changes nothing (I6).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RawLease {
-    pub(crate) nonce: u32,
+    pub(crate) seal: u32,
     pub(crate) space: u16,
     pub(crate) key: u32,
     pub(crate) port: u16,
@@ -223,10 +237,15 @@ pub struct RawLease {
 }
 
 impl RawLease {
+    /// What is sealed.
+    pub(crate) fn body(&self) -> (u16, u32, u16, u8, u32) {
+        (self.space, self.key, self.port, self.tag, self.generation)
+    }
+
     /// The token as 128 bits, for shared tables and the wire.
     #[must_use]
     pub const fn to_bits(self) -> u128 {
-        (self.nonce as u128) << 104
+        (self.seal as u128) << 104
             | (self.space as u128) << 88
             | (self.key as u128) << 56
             | (self.port as u128) << 40
@@ -239,7 +258,7 @@ impl RawLease {
     #[must_use]
     pub const fn from_bits(bits: u128) -> Self {
         RawLease {
-            nonce: (bits >> 104) as u32,
+            seal: (bits >> 104) as u32,
             space: (bits >> 88) as u16,
             key: (bits >> 56) as u32,
             port: (bits >> 40) as u16,
@@ -256,7 +275,7 @@ mod tests {
     #[test]
     fn tokens_survive_their_bits() {
         let raw = RawLease {
-            nonce: 0xab_cdef,
+            seal: 0xab_cdef,
             space: 0x1234,
             key: 0xdead_beef,
             port: 0x4321,

@@ -105,7 +105,7 @@ impl OneBlock {
     }
 
     pub fn give_back(&self, port: usize) {
-        self.here().give_back(port, None);
+        self.here().give_back(port, None, &self.clock);
     }
 
     pub fn tag(&self, port: usize) -> u8 {
@@ -122,7 +122,11 @@ impl OneBlock {
 
     /// Whether the token was accepted. The caller is pinned.
     pub fn give_back_raw(&self, _pin: &Pin<'_>, generation: u32, port: usize, tag: u8) -> bool {
-        self.here().give_back_raw(generation, port, tag, None)
+        let won = self.here().redeem(generation, port, tag);
+        if won {
+            self.here().give_back(port, None, &self.clock);
+        }
+        won
     }
 
     pub fn condemn(&self) -> bool {

@@ -11,6 +11,7 @@ use crate::page::Page;
 use crate::port_allocator::Found;
 use crate::region::Region;
 use crate::space::Record;
+use crate::sweep::PER_REFILL;
 use crate::worker::{Purpose, Work};
 
 /// Where a refill looks, in order.
@@ -30,6 +31,8 @@ pub(crate) struct Refusal {
     version: u64,
     slice: u64,
     layout: u64,
+    /// What this shard's own other hands hold is leasable too.
+    loads: u64,
 }
 
 impl Work<'_> {
@@ -52,21 +55,12 @@ impl Work<'_> {
             if self.try_left(allocator, pool, purpose) {
                 return true;
             }
-            for region in pool.regions(purpose.protocol, purpose.family) {
-                if self.try_region(allocator, pool, region, Stage::Early)
-                    || self.try_region(allocator, pool, region, Stage::Free)
-                {
-                    return true;
-                }
-            }
-            // Whatever awaits its grace period could be free soon.
-            self.seal();
-            for stage in [Stage::Half, Stage::NewAddress, Stage::Holes] {
-                for region in pool.regions(purpose.protocol, purpose.family) {
-                    if self.try_region(allocator, pool, region, stage) {
-                        return true;
-                    }
-                }
+            if self
+                .stages()
+                .iter()
+                .any(|&stage| self.try_stage(allocator, pool, purpose, stage))
+            {
+                return true;
             }
             let mut regions = pool.regions(purpose.protocol, purpose.family);
             if regions.clone().any(|region| region.is_clearing())
@@ -104,6 +98,54 @@ impl Work<'_> {
         }
     }
 
+    /// Where to look, in order. At the cap of cooling ports whatever has rested comes first, then
+    /// the longest-resting before their time, so that no further port has to cool.
+    fn stages(&self) -> &'static [Stage] {
+        let clock = &self.inner.ground.clock;
+        if clock.is_counting() && clock.cooling() >= self.inner.max_cooling {
+            &[
+                Stage::Half,
+                Stage::Holes,
+                Stage::Early,
+                Stage::Free,
+                Stage::NewAddress,
+            ]
+        } else {
+            &[Stage::Free, Stage::Half, Stage::NewAddress, Stage::Holes]
+        }
+    }
+
+    fn try_stage(
+        &mut self,
+        allocator: usize,
+        pool: &PoolLayout,
+        purpose: Purpose,
+        stage: Stage,
+    ) -> bool {
+        if stage == Stage::NewAddress {
+            // Before memory grows: whatever awaits its grace period could be free soon, and
+            // blocks that nobody has looked at since they rested can be had.
+            self.seal();
+            self.sweep(PER_REFILL);
+            let again = |stage| self.try_regions(allocator, pool, purpose, stage);
+            if [Stage::Free, Stage::Half].into_iter().any(again) {
+                return true;
+            }
+        }
+        self.try_regions(allocator, pool, purpose, stage)
+    }
+
+    fn try_regions(
+        &mut self,
+        allocator: usize,
+        pool: &PoolLayout,
+        purpose: Purpose,
+        stage: Stage,
+    ) -> bool {
+        let mut regions = pool.regions(purpose.protocol, purpose.family);
+        regions.any(|region| self.try_region(allocator, pool, region, stage))
+    }
+
     /// The block this allocator gave back last with ports unissued, if at least half of it can
     /// be had: otherwise each `idle` would cost a fresh block.
     fn try_left(&mut self, allocator: usize, pool: &PoolLayout, purpose: Purpose) -> bool {
@@ -136,6 +178,7 @@ impl Work<'_> {
             version: regions.fold(0, |sum, region| sum.wrapping_add(region.version.get())),
             slice: self.inner.ground.clock.slice(),
             layout: self.worker.layout.version,
+            loads: self.worker.loads,
         }
     }
 
@@ -172,6 +215,7 @@ impl Work<'_> {
             return false;
         };
         let worker = &mut *self.worker;
+        worker.loads += 1;
         let found = Found {
             page,
             block,
@@ -185,7 +229,7 @@ impl Work<'_> {
     }
 
     fn try_queue(&mut self, allocator: usize, pool: &PoolLayout, region: &Arc<Region>) -> bool {
-        while let Some(entry) = region.queue.pop() {
+        while let Some(entry) = region.dequeue() {
             let (position, block) = ((entry >> 8) as usize, (entry & 0xff) as usize);
             let Some(page) = region.record(position).and_then(Record::page) else {
                 continue;
@@ -236,11 +280,8 @@ impl Work<'_> {
         self.worker.random.next_u32() as usize % BLOCKS
     }
 
-    /// At the cap of cooling ports, the longest-rested are served before their time.
+    /// The longest-rested are served before their time.
     fn try_early(&mut self, allocator: usize, pool: &PoolLayout, region: &Arc<Region>) -> bool {
-        if self.inner.max_cooling == u64::MAX || self.inner.cooling() < self.inner.max_cooling {
-            return false;
-        }
         let now = self.inner.ground.clock.slice();
         (0..=self.rest()).rev().any(|age| {
             self.try_hint(

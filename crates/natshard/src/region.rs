@@ -39,7 +39,9 @@ pub struct Region {
     positions: Segments<Link<Record>>,
     next_position: Word,
     pub(crate) hints: HintTree,
-    pub(crate) queue: BlockQueue,
+    /// Made when the first block is queued.
+    queue: Link<BlockQueue>,
+    queue_limit: usize,
     /// Counts every event that made something leasable.
     pub(crate) version: CachePadded<Word>,
     /// How many clearings of hints are under way.
@@ -75,13 +77,33 @@ impl Region {
             positions: Segments::default(),
             next_position: Word::new(0),
             hints: HintTree::default(),
-            queue: BlockQueue::new(blocks.min(QUEUE_LIMIT)),
+            queue: Link::default(),
+            queue_limit: blocks.min(QUEUE_LIMIT),
             version: CachePadded::new(Word::new(0)),
             clearing: CachePadded::new(Word::new(0)),
             swept: Word::new(0),
             open: Counter::default(),
             keep_open,
         }
+    }
+
+    /// The oldest entry of the block queue.
+    pub(crate) fn dequeue(&self) -> Option<u32> {
+        // SAFETY: a non-null link holds a box leaked by `enqueue`, freed only with the region.
+        unsafe { self.queue.get().as_ref() }?.pop()
+    }
+
+    /// Appends to the block queue; `false` when it is full.
+    pub(crate) fn enqueue(&self, entry: u32) -> bool {
+        if self.queue.get().is_null() {
+            let fresh = Box::into_raw(Box::new(BlockQueue::new(self.queue_limit)));
+            if self.queue.exchange(std::ptr::null_mut(), fresh).is_err() {
+                // SAFETY: nobody saw `fresh`.
+                drop(unsafe { Box::from_raw(fresh) });
+            }
+        }
+        // SAFETY: as in `dequeue`.
+        unsafe { &*self.queue.get() }.push(entry)
     }
 
     /// The ports of a block that a pool may lease here.
@@ -127,6 +149,9 @@ impl Region {
             self.hints.set(Hint::FREE, position);
             return;
         };
+        if page.is_all_free() {
+            self.hints.set(Hint::CLOSABLE, position);
+        }
         for block in self.blocks.iter() {
             for hint in [Hint::FREE, Hint::HALF, Hint::RIPE]
                 .into_iter()
@@ -211,6 +236,16 @@ impl Region {
                 Some(record) if record.page().is_none() => return Some(record),
                 _ => position = next + 1,
             }
+        }
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        let queue = self.queue.get();
+        if !queue.is_null() {
+            // SAFETY: the region owns its queue and is going away.
+            drop(unsafe { Box::from_raw(queue) });
         }
     }
 }

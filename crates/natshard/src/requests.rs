@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::block::{Mask, PORTS, Phase};
 use crate::error::AllocError;
-use crate::hints::{BlockSet, Hint};
+use crate::hints::Hint;
 use crate::id::PoolId;
-use crate::layout::{Layout, PoolLayout};
+use crate::layout::{Class, Layout, PoolLayout};
 use crate::lease::Lease;
 use crate::page::Page;
 use crate::protocol::Protocol;
@@ -105,10 +105,10 @@ impl Work<'_> {
         request: &Request,
         address: IpAddr,
     ) -> Result<Lease, AllocError> {
-        let (page, blocks) = self.page_of(layout, pool, request.protocol, address)?;
+        let (page, class) = self.page_of(layout, pool, request.protocol, address)?;
         if let Some(near) = request.near_port {
             let (block, port) = (near as usize / PORTS, near as usize % PORTS);
-            let wanted = wanted_of(&blocks, pool, block);
+            let wanted = class.mask(pool.id, block);
             if !wanted.is_empty() {
                 let choose = |ports: &Mask| nearest(ports, port);
                 if let Ok(lease) = self.take_one(page, block, &wanted, pool, &choose) {
@@ -120,7 +120,7 @@ impl Work<'_> {
             family: None,
             ..purpose(request)
         };
-        let Some(allocator) = self.address_allocator(purpose, pool, page, &blocks) else {
+        let Some(allocator) = self.address_allocator(purpose, pool, page, class) else {
             self.want();
             return Err(AllocError::AddressFull);
         };
@@ -138,54 +138,38 @@ impl Work<'_> {
         lease.ok_or(AllocError::AddressFull)
     }
 
-    /// The open page of an address of the pool, and the blocks the pool may lease from there.
-    #[allow(
-        clippy::type_complexity,
-        reason = "a pair of what its two callers need"
-    )]
+    /// The open page of an address of the pool, and the class of the address.
     fn page_of<'p>(
         &mut self,
-        layout: &Arc<Layout>,
+        layout: &'p Layout,
         pool: &PoolLayout,
         protocol: Protocol,
         address: IpAddr,
-    ) -> Result<(&'p Page, Vec<(BlockSet, Arc<Region>)>), AllocError> {
+    ) -> Result<(&'p Page, &'p Class), AllocError> {
         let (window, key) = Window::of(address);
         let space = layout
             .find_space(pool.realm, protocol, window)
             .ok_or(AllocError::OutsidePool)?;
+        let ours = |region: &Region| region.spec.pools.iter().any(|&(id, _)| id == pool.id);
         let class = layout.class(space.id, key);
-        let share = class.and_then(|class| class.shares.iter().find(|share| share.pool == pool.id));
-        if share.is_none() {
-            let record = space.get(key);
-            let drains = record.is_some_and(|record| {
-                let was_ours =
-                    |region: &Arc<Region>| region.spec.pools.iter().any(|&(id, _)| id == pool.id);
-                record.page().is_some()
-                    && record
-                        .members()
-                        .iter()
-                        .any(|member| was_ours(&member.region))
+        let class = class.filter(|class| class.shares.iter().any(|share| share.pool == pool.id));
+        let Some(class) = class else {
+            let drains = space.get(key).is_some_and(|record| {
+                let mut members = record.members().iter();
+                record.page().is_some() && members.any(|member| ours(&member.region))
             });
             return Err(if drains {
                 AllocError::Draining
             } else {
                 AllocError::OutsidePool
             });
-        }
-        let regions = class.iter().flat_map(|class| &class.regions);
-        let ours = regions.filter(|region| region.spec.pools.iter().any(|&(id, _)| id == pool.id));
-        let blocks: Vec<_> = ours
-            .map(|region| (region.blocks, Arc::clone(region)))
-            .collect();
-        if blocks.is_empty() {
+        };
+        if !class.regions.iter().any(|region| ours(region)) {
             return Err(AllocError::Excluded);
         }
         let record = space.record(key);
         self.inner.enlist(self.pin, space, record, layout);
-        let page: *const Page = self.open(space, record);
-        // SAFETY: open, or unlinked since this burst's pin was taken, which keeps it.
-        Ok((unsafe { &*page }, blocks))
+        Ok((self.open(space, record), class))
     }
 
     pub(crate) fn reserve(
@@ -195,12 +179,12 @@ impl Work<'_> {
         protocol: Protocol,
         public: SocketAddr,
     ) -> Result<Lease, AllocError> {
-        let (page, blocks) = self.page_of(layout, pool, protocol, public.ip())?;
+        let (page, class) = self.page_of(layout, pool, protocol, public.ip())?;
         let (block, port) = (
             public.port() as usize / PORTS,
             public.port() as usize % PORTS,
         );
-        let wanted = wanted_of(&blocks, pool, block);
+        let wanted = class.mask(pool.id, block);
         if !wanted.contains(port) {
             return Err(AllocError::Excluded);
         }
@@ -275,6 +259,8 @@ impl Work<'_> {
                         if let Some(port) = choose(&hand.unissued().and(wanted)) {
                             let lease = hand.pop_where(|place| place == port);
                             self.retire_if_spent(allocator);
+                            // The policies are those of the pool asked, whichever heats it.
+                            let lease = lease.map(|lease| lease.with_flags(Self::flags(pool)));
                             return lease.ok_or(AllocError::InUse);
                         }
                     }
@@ -313,17 +299,12 @@ impl Work<'_> {
             clock,
             clock.rest(),
             |rested| choose(&rested.and(wanted)).into_iter().collect(),
-            |taken| self.count_warmed(page, block, taken, clock.rest()),
+            |taken| self.count_early(page, block, taken, clock.rest()),
         );
         let port = taken.iter().next()?;
         self.count_single(pool, 1);
         Some(port)
     }
-}
-
-fn wanted_of(blocks: &[(BlockSet, Arc<Region>)], pool: &PoolLayout, block: usize) -> Mask {
-    let region = blocks.iter().find(|(set, _)| set.contains(block));
-    region.map_or(Mask::EMPTY, |(_, region)| region.mask(pool.id, block))
 }
 
 /// The port itself, or the closest of its parity.

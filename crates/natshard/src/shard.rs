@@ -241,9 +241,6 @@ impl Burst<'_> {
         let (page, block, slice) = lease.give_back(reason, true);
         let stats = &self.shard().stats;
         stats.released.bump(1);
-        if slice.is_some() {
-            stats.cooled.bump(1);
-        }
         // SAFETY: the page was open while the port was leased, in this burst, whose pin keeps it.
         unsafe { page.as_ref() }.after_release(block, slice);
     }
@@ -271,7 +268,7 @@ impl Burst<'_> {
 
     fn try_release_raw(&mut self, raw: RawLease) -> Result<(), ReleaseError> {
         let inner = &self.handle.inner;
-        if raw.nonce != inner.ground.nonce {
+        if raw.seal != inner.ground.seal(raw.body()) {
             return Err(ReleaseError::Foreign);
         }
         let latest = inner.latest.load();
@@ -286,19 +283,18 @@ impl Burst<'_> {
         let (block, port) = (raw.port as usize / PORTS, raw.port as usize % PORTS);
         let clock = &inner.ground.clock;
         let slice = (clock.rest() > 0).then(|| clock.slice());
+        let here = page.block(block);
+        if !here.redeem(raw.generation, port, raw.tag) {
+            return Err(ReleaseError::Stale);
+        }
+        // Only now, when the port is this caller's to give back and its block cannot be free.
         if slice.is_some() {
             page.before_release(block);
         }
-        if !page
-            .block(block)
-            .give_back_raw(raw.generation, port, raw.tag, slice)
-        {
-            return Err(ReleaseError::Stale);
-        }
+        here.give_back(port, slice, clock);
         page.after_release(block, slice);
         let stats = &self.shard().stats;
         stats.released.bump(1);
-        stats.cooled.bump(u64::from(slice.is_some()));
         Ok(())
     }
 }

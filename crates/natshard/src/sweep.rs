@@ -10,6 +10,8 @@ use crate::worker::Work;
 
 /// Blocks visited per burst (I9).
 pub(crate) const PER_BURST: usize = 4;
+/// Blocks visited before a refill opens a further address.
+pub(crate) const PER_REFILL: usize = 128;
 /// Blocks visited per call of `idle`.
 pub(crate) const PER_IDLE: usize = 4096;
 
@@ -46,7 +48,8 @@ impl Work<'_> {
                 return;
             }
             region.swept.raise(sweep.began);
-            self.close_one(region, now);
+            let retired = sweep.region >= layout.regions.len();
+            self.close_one(region, now, retired);
             sweep = Sweep {
                 began: sweep.began,
                 region: sweep.region + 1,
@@ -122,34 +125,48 @@ impl Work<'_> {
     }
 
     /// Gives back the memory of one address that has been free for a hold-down.
-    fn close_one(&mut self, region: &Arc<Region>, now: u64) {
-        if region.open.get() <= region.keep_open {
+    ///
+    /// While its blocks are closed nobody can have them, so another free address is left open
+    /// beside it, which serves whoever asks in that moment. A retired region serves nobody.
+    fn close_one(&mut self, region: &Arc<Region>, now: u64, retired: bool) {
+        if !retired && region.open.get() <= region.keep_open {
             return;
         }
-        let Some(position) = region.hints.next(Hint::CLOSABLE, 0) else {
+        let Some(position) = self.next_closable(region, 0) else {
             return;
         };
+        if !retired && self.next_closable(region, position + 1).is_none() {
+            return;
+        }
         let Some(record) = region.record(position) else {
             return;
         };
-        let Some(page) = record.page() else {
-            region.hints.clear(Hint::CLOSABLE, position);
-            return;
-        };
-        if !page.is_all_free() {
-            // Whoever frees its last block hints at it again.
-            region.hints.clear(Hint::CLOSABLE, position);
-            if page.is_all_free() {
-                region.hints.set(Hint::CLOSABLE, position);
-            }
-            return;
-        }
-        if now < page.free_since.get() + self.inner.ground.clock.rest() {
+        let since = record.page().map_or(0, |page| page.free_since.get());
+        if now < since.saturating_add(self.inner.ground.clock.rest()) {
             return;
         }
         region.hints.clear(Hint::CLOSABLE, position);
         if self.inner.close(self.pin, record) {
             self.shard.stats.addresses_closed.bump(1);
+        }
+    }
+
+    /// The next open address all of whose blocks are free.
+    fn next_closable(&self, region: &Arc<Region>, mut from: usize) -> Option<usize> {
+        // Bounded: each step takes a hint away that no longer holds, or ends the search.
+        loop {
+            let position = region.hints.next(Hint::CLOSABLE, from)?;
+            let page = region.record(position).and_then(|record| record.page());
+            if page.is_some_and(|page| page.is_all_free()) {
+                return Some(position);
+            }
+            // Whoever frees its last block hints at it again.
+            region.hints.clear(Hint::CLOSABLE, position);
+            if page.is_some_and(|page| page.is_all_free()) {
+                region.hints.set(Hint::CLOSABLE, position);
+                return Some(position);
+            }
+            from = position + 1;
         }
     }
 }

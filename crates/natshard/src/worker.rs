@@ -50,6 +50,8 @@ pub(crate) struct Worker {
     /// By [`Purpose::index`]: one more than the allocator, or zero.
     general: Vec<u32>,
     pub(crate) refusals: Vec<Option<Refusal>>,
+    /// How often an allocator took on a block.
+    pub(crate) loads: u64,
     pub(crate) by_address: HashMap<(Purpose, IpAddr), usize>,
     /// The allocators of `by_address`, in a ring.
     pub(crate) address_ring: Vec<(Purpose, IpAddr)>,
@@ -84,6 +86,7 @@ impl Worker {
             allocators: Vec::new(),
             general: Vec::new(),
             refusals: Vec::new(),
+            loads: 0,
             by_address: HashMap::new(),
             address_ring: Vec::new(),
             address_hand: 0,
@@ -159,6 +162,9 @@ impl Work<'_> {
         wanted: &Mask,
         rest: u64,
     ) -> Option<(Mask, bool)> {
+        if wanted.is_empty() {
+            return None;
+        }
         let here = page.block(block);
         match here.state().phase() {
             Phase::Free if here.claim(self.id()) => {
@@ -176,7 +182,10 @@ impl Work<'_> {
             }
             Phase::Cooling => {
                 let clock = &self.inner.ground.clock;
-                if here.rest(clock, rest).rested.and(wanted).is_empty() || !here.reheat(self.id()) {
+                if here.rest(clock, rest).rested.and(wanted).is_empty()
+                    || here.is_judged()
+                    || !here.reheat(self.id())
+                {
                     return None;
                 }
                 page.unmark(Hint::HALF, block);
@@ -186,7 +195,7 @@ impl Work<'_> {
                     clock,
                     rest,
                     |rested| rested.and(wanted),
-                    |taken| self.count_warmed(page, block, taken, rest),
+                    |taken| self.count_early(page, block, taken, rest),
                 );
                 if judged.is_empty() {
                     here.cool(self.id());
@@ -200,19 +209,11 @@ impl Work<'_> {
         }
     }
 
-    /// Accounts for ports about to be taken from a reheated block.
-    pub(crate) fn count_warmed(&self, page: &Page, block: usize, ports: &Mask, rest: u64) {
-        if self.inner.max_cooling == u64::MAX {
-            return;
-        }
-        let here = page.block(block);
-        self.shard
-            .stats
-            .warmed
-            .add(ports.iter().filter(|&port| here.is_stamped(port)).count() as u64);
+    /// Accounts for ports about to be taken before their time.
+    pub(crate) fn count_early(&self, page: &Page, block: usize, ports: &Mask, rest: u64) {
         let clock = &self.inner.ground.clock;
         if rest < clock.rest() {
-            let rested = here.rest(clock, clock.rest()).rested;
+            let rested = page.block(block).rest(clock, clock.rest()).rested;
             self.shard
                 .stats
                 .served_early
@@ -222,9 +223,7 @@ impl Work<'_> {
 
     fn abandon(&self, page: &Page, block: usize, unissued: &Mask) {
         if page.block(block).abandon(self.id(), unissued) {
-            page.count_free();
-            page.settle(block);
-            self.inner.enqueue(page, block);
+            self.inner.freed(page, block);
         }
     }
 

@@ -78,6 +78,15 @@ fn the_steady_state_takes_nothing_from_the_heap_but_the_epochs_bags() {
                     burst.release(window.pop_front().unwrap());
                 }
             }
+            // Paired pooling and reservations, too.
+            let address = window[0].addr().ip();
+            let paired = request.address(address, natshard::Strictness::Preferred);
+            let lease = burst.allocate(&paired.near_port(4000)).unwrap();
+            let (pool, public) = (request.pool(), lease.addr());
+            burst.release_with(lease, natshard::Reason::Unused);
+            if let Ok(lease) = burst.reserve(pool, Protocol::Tcp, public) {
+                burst.release_with(lease, natshard::Reason::Unused);
+            }
         }
     };
     run(20_000);
@@ -153,6 +162,16 @@ fn an_engine_that_is_gone_leaves_nothing_behind() {
     }
     let left = LIVE.load(Ordering::Relaxed).saturating_sub(before);
     // Ten engines held some ten megabytes.
+    assert!(left < 100_000, "{left} bytes left");
+    // Nor do engines without any lease, whatever they had opened.
+    let before = LIVE.load(Ordering::Relaxed);
+    for _ in 0..3 {
+        let pool = PoolConfig::new("p")
+            .prefix("10.0.0.0/16".parse().unwrap())
+            .preopen(300);
+        drop(Engine::new(EngineConfig::new(1).pool(pool)).unwrap());
+    }
+    let left = LIVE.load(Ordering::Relaxed).saturating_sub(before);
     assert!(left < 100_000, "{left} bytes left");
 }
 

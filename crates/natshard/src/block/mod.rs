@@ -273,7 +273,7 @@ impl<'a> BlockRef<'a> {
 
     /// Gives a leased port back. `slice` is `None` when it need not rest.
     #[inline]
-    pub(crate) fn give_back(&self, port: usize, slice: Option<u64>) {
+    pub(crate) fn give_back(&self, port: usize, slice: Option<u64>, clock: &Clock) {
         match slice {
             Some(slice) => {
                 self.cold
@@ -282,6 +282,7 @@ impl<'a> BlockRef<'a> {
                 if !self.block.stamps_dirty.get() {
                     self.block.stamps_dirty.set(true);
                 }
+                clock.count_cooled();
                 if self.block.last_release.get() < slice {
                     self.block.last_release.raise(slice);
                 }
@@ -291,17 +292,12 @@ impl<'a> BlockRef<'a> {
         self.block.bits[port / 64].set_bits(1 << (port % 64));
     }
 
-    /// Gives a port back by a raw token; whether the token was the port's current one.
+    /// Whether a raw token is the current one of a leased port; if so, it no longer is, and the
+    /// caller gives the port back.
     ///
     /// The caller is pinned, so that the generation it compares cannot be recycled before it is
     /// done.
-    pub(crate) fn give_back_raw(
-        &self,
-        generation: u32,
-        port: usize,
-        tag: u8,
-        slice: Option<u64>,
-    ) -> bool {
+    pub(crate) fn redeem(&self, generation: u32, port: usize, tag: u8) -> bool {
         let state = self.state();
         let live = state.generation() == generation
             && matches!(state.phase(), Phase::Heating | Phase::Cooling)
@@ -315,15 +311,11 @@ impl<'a> BlockRef<'a> {
             return false;
         }
         self.block.tags_dirty.set(true);
-        let won = if planted::on(Bug::RawReleaseChecksThenActs) {
+        if planted::on(Bug::RawReleaseChecksThenActs) {
             self.tag(port) == tag
         } else {
             self.cold.tags.exchange(self.base + port, tag, tag + 1)
-        };
-        if won {
-            self.give_back(port, slice);
         }
-        won
     }
 
     /// Judges the released ports: which have rested for `rest` slices.
@@ -369,6 +361,11 @@ impl<'a> BlockRef<'a> {
         clock.slice().saturating_sub(self.block.refreshed.get()) >= stamp::CYCLE / 2
     }
 
+    /// Whether somebody judges or refreshes the block at this moment.
+    pub(crate) fn is_judged(&self) -> bool {
+        self.block.judging.get()
+    }
+
     /// Forgets the stamps of ports that have rested, unless somebody is judging the block, who
     /// does it in our stead; whether it was done here.
     pub(crate) fn refresh(&self, clock: &Clock) -> bool {
@@ -382,7 +379,9 @@ impl<'a> BlockRef<'a> {
 
     /// The caller has raised `judging`: nobody can take a port and release it in between.
     fn forget_rested(&self, clock: &Clock) {
-        for port in self.rest(clock, clock.rest()).rested.iter() {
+        let rested = self.rest(clock, clock.rest()).rested;
+        clock.count_warmed(self.count_stamped(clock, &rested));
+        for port in rested.iter() {
             self.cold.stamps.set(self.base + port, stamp::NONE);
         }
         self.block.refreshed.set(clock.slice());
@@ -407,18 +406,18 @@ impl<'a> BlockRef<'a> {
         }
         let taken = choose(&self.rest(clock, rest).rested);
         account(&taken);
+        clock.count_warmed(self.count_stamped(clock, &taken));
         self.take_owned(shard, &taken);
         self.block.judging.set(false);
         taken
     }
 
-    /// How many released ports bear the stamp of a slice.
-    pub(crate) fn stamped(&self) -> u64 {
-        let stamps = &self.cold.stamps;
-        self.bits()
-            .iter()
-            .filter(|port| stamps.get(self.base + port) != stamp::NONE)
-            .count() as u64
+    /// How many of these released ports bear a stamp; zero where that is not counted.
+    pub(crate) fn count_stamped(&self, clock: &Clock, ports: &Mask) -> u64 {
+        if !clock.is_counting() {
+            return 0;
+        }
+        ports.iter().filter(|&port| self.is_stamped(port)).count() as u64
     }
 
     /// Whether this nobody's port was ever released in this generation and has a stamp.
