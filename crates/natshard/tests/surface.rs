@@ -688,3 +688,59 @@ fn time_backwards_is_counted_and_changes_nothing() {
     assert_eq!(shard.burst(at(10)).now(), at(1000));
     assert_eq!(engine.stats().shards[0].ticks_backwards, 1);
 }
+
+#[test]
+fn handles_go_where_the_contract_says() {
+    fn send<T: Send + 'static>() {}
+    fn sync<T: Sync>() {}
+    send::<Engine>();
+    sync::<Engine>();
+    send::<natshard::Shard>();
+    send::<natshard::Lease>();
+    send::<natshard::Steering>();
+    // A shard and its leases move to another thread, and outlive every engine handle there.
+    let engine = engine(1, small());
+    let request = Request::new(engine.pool("p").unwrap(), Protocol::Tcp);
+    let mut shard = engine.shard(0).unwrap();
+    let lease = shard.burst(at(0)).allocate(&request).unwrap();
+    drop(engine);
+    std::thread::spawn(move || {
+        let mut burst = shard.burst(at(1));
+        burst.release(lease);
+        assert!(burst.allocate(&request).is_ok());
+    })
+    .join()
+    .unwrap();
+}
+
+#[test]
+fn owner_is_exact_for_ports_of_a_block_that_two_shards_issued() {
+    let engine = Engine::new(
+        EngineConfig::new(2).hold_down(Duration::ZERO).pool(
+            PoolConfig::new("p")
+                .realm("wan")
+                .prefix("203.0.113.0/32".parse().unwrap())
+                .ports(1024..=1279),
+        ),
+    )
+    .unwrap();
+    let realm = engine.realm("wan").unwrap();
+    let request = Request::new(engine.pool("p").unwrap(), Protocol::Tcp);
+    let (mut first, mut second) = (engine.shard(0).unwrap(), engine.shard(1).unwrap());
+    let mut of_first = Vec::new();
+    first
+        .burst(at(0))
+        .allocate_batch(&request, 256, &mut of_first)
+        .unwrap();
+    let mut back = of_first.split_off(100);
+    first.burst(at(0)).release_batch(&mut back);
+    let mut of_second = Vec::new();
+    second
+        .burst(at(0))
+        .allocate_batch(&request, 999, &mut of_second)
+        .unwrap();
+    assert_eq!(of_second.len(), 156);
+    let owner = |lease: &natshard::Lease| engine.owner(realm, Protocol::Tcp, lease.addr()).unwrap();
+    assert!(of_first.iter().all(|lease| owner(lease).as_index() == 0));
+    assert!(of_second.iter().all(|lease| owner(lease).as_index() == 1));
+}
