@@ -59,14 +59,7 @@ impl Work<'_> {
         for hint in hints.chain(Hint::rested(now, rest, swept)) {
             for region in &class.regions {
                 for block in page.hinted(hint, &region.blocks).iter_from(spin) {
-                    if self.load(
-                        allocator,
-                        pool,
-                        page,
-                        block,
-                        &region.mask(pool.id, block),
-                        rest,
-                    ) {
+                    if self.load(allocator, pool, region, page, block, rest) {
                         return true;
                     }
                 }

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use crate::planted::{self, Bug};
 use crate::sync::{Counter, Word};
 use crate::tick::Tick;
 
@@ -88,7 +89,11 @@ impl Clock {
         if tick.as_millis() > seen {
             // The slice first: whoever finds the time raised finds the slice raised, so that no
             // release after it bears an older one.
-            self.slice.raise(tick.as_millis() / self.slice_millis);
+            let slice = tick.as_millis() / self.slice_millis;
+            if planted::on(Bug::TimeBeforeSlice) {
+                self.millis.raise(tick.as_millis());
+            }
+            self.slice.raise(slice);
             self.millis.raise(tick.as_millis());
         }
         tick.as_millis() < seen

@@ -30,6 +30,21 @@ impl Queue {
     }
 }
 
+/// The clock of a hold-down of 16 ms, whose slices are a millisecond.
+pub struct Time(Clock);
+
+impl Time {
+    pub fn new() -> Self {
+        Time(Clock::new(Duration::from_millis(16)))
+    }
+
+    /// Brings a tick, as a burst does, and says the slice that a release in it would bear.
+    pub fn bring(&self, millis: u64) -> u64 {
+        self.0.bring(crate::tick::Tick::from_millis(millis));
+        self.0.slice()
+    }
+}
+
 /// A tree of hints over two groups of addresses.
 #[derive(Default)]
 pub struct Tree(HintTree);

@@ -12,6 +12,8 @@ pub enum Bug {
     RawReleaseChecksThenActs,
     /// A raw release does not look at the generation again after it saw the port's bit.
     RawReleaseTrustsTheFirstLook,
+    /// The clock raises the time before the slice.
+    TimeBeforeSlice,
     /// A queue consumer takes an entry without claiming its cell.
     QueueTakesWithoutClaiming,
     /// Recycling does not wait for the grace period.

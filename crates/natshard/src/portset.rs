@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::block::{Mask, PORTS, WORDS};
+use crate::block::{Mask, PORTS};
 use crate::hints::{BLOCKS, BlockSet};
 
 /// Which of 65,536 ports (or identifiers) a pool may lease at an address; 8 KB, shared by all
@@ -67,5 +67,3 @@ impl PortSet {
         set
     }
 }
-
-const _: () = assert!(WORDS > 0);

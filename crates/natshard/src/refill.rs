@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rand_chacha::rand_core::Rng;
 
-use crate::block::{Mask, Phase};
+use crate::block::Phase;
 use crate::hints::{BLOCKS, Hint};
 use crate::layout::PoolLayout;
 use crate::page::Page;
@@ -37,8 +37,9 @@ pub(crate) struct Refusal {
 
 impl Work<'_> {
     /// Loads an allocator with ports of some block of its purpose, in this order: its own last
-    /// one, if it gave that back half unissued or more; rested free blocks; cooling blocks at least half of whose ports have rested; a new address; any
-    /// hole. `false` means that no port was leasable.
+    /// one, if it gave that back half unissued or more; rested free blocks; cooling blocks at
+    /// least half of whose ports have rested; a new address; any hole. `false` means that no port
+    /// was leasable.
     pub(crate) fn refill(&mut self, allocator: usize, purpose: Purpose) -> bool {
         let layout = Arc::clone(&self.worker.layout);
         let Some(pool) = layout.pool(purpose.pool) else {
@@ -166,8 +167,7 @@ impl Work<'_> {
         });
         let half = page.hints.contains(Hint::HALF, block);
         ours.is_some_and(|region| {
-            let wanted = region.mask(pool.id, block);
-            half && self.load(allocator, pool, page, block, &wanted, self.rest())
+            half && self.load(allocator, pool, region, page, block, self.rest())
         })
     }
 
@@ -206,12 +206,13 @@ impl Work<'_> {
         &mut self,
         allocator: usize,
         pool: &PoolLayout,
+        region: &Region,
         page: &Page,
         block: usize,
-        wanted: &Mask,
         rest: u64,
     ) -> bool {
-        let Some((taken, mixed)) = self.acquire(page, block, wanted, rest) else {
+        let wanted = region.mask(pool.id, block);
+        let Some((taken, mixed)) = self.acquire(page, block, &wanted, rest) else {
             return false;
         };
         let worker = &mut *self.worker;
@@ -237,9 +238,8 @@ impl Work<'_> {
             // Before the attempt: whoever frees the block from now on queues it again.
             page.block(block).hot().queued.set(false);
             // The queue is a hint: the block may have been found another way meanwhile.
-            let wanted = region.mask(pool.id, block);
             let free = page.block(block).state().phase() == Phase::Free;
-            if free && self.load(allocator, pool, page, block, &wanted, self.rest()) {
+            if free && self.load(allocator, pool, region, page, block, self.rest()) {
                 return true;
             }
         }
@@ -262,15 +262,8 @@ impl Work<'_> {
         let mut cursor = self.worker.allocators[allocator].cursor;
         let spin = self.spin();
         let found = region.search(hint, &mut cursor, false, spin, |_, page, block| {
-            self.load(
-                allocator,
-                pool,
-                page,
-                block,
-                &region.mask(pool.id, block),
-                rest,
-            )
-            .then_some(())
+            self.load(allocator, pool, region, page, block, rest)
+                .then_some(())
         });
         self.worker.allocators[allocator].cursor = cursor;
         found.is_some()
@@ -306,14 +299,7 @@ impl Work<'_> {
                 let page = self.open(&region.space, record);
                 let spin = self.spin();
                 for block in page.hinted(Hint::FREE, &region.blocks).iter_from(spin) {
-                    if self.load(
-                        allocator,
-                        pool,
-                        page,
-                        block,
-                        &region.mask(pool.id, block),
-                        self.rest(),
-                    ) {
+                    if self.load(allocator, pool, region, page, block, self.rest()) {
                         return true;
                     }
                 }
@@ -355,15 +341,8 @@ impl Work<'_> {
         let rest = self.rest();
         for hint in hints.chain(Hint::rested(now, rest, region.swept.get())) {
             let found = region.search(hint, &mut 0, true, 0, |_, page, block| {
-                self.load(
-                    allocator,
-                    pool,
-                    page,
-                    block,
-                    &region.mask(pool.id, block),
-                    rest,
-                )
-                .then_some(())
+                self.load(allocator, pool, region, page, block, rest)
+                    .then_some(())
             });
             if found.is_some() {
                 return true;
