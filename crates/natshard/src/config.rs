@@ -6,6 +6,10 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::event::EventConfig;
+use crate::fair::{Deterministic, PortBlocks, SubscriberLimit, TenantShare, Threshold};
+use crate::request::Strictness;
+
 /// The order in which the ports of a block are given out.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum PortOrder {
@@ -36,6 +40,13 @@ pub struct PoolConfig {
     pub(crate) exclusions: Vec<Exclusion>,
     pub(crate) reuse_closed: bool,
     pub(crate) preopen: usize,
+    pub(crate) limit: SubscriberLimit,
+    pub(crate) port_blocks: Option<PortBlocks>,
+    pub(crate) pairing: Option<Strictness>,
+    pub(crate) deterministic: Option<Deterministic>,
+    pub(crate) tenants: Vec<TenantShare>,
+    pub(crate) headroom: u32,
+    pub(crate) threshold: Option<Threshold>,
 }
 
 impl PoolConfig {
@@ -52,6 +63,13 @@ impl PoolConfig {
             exclusions: Vec::new(),
             reuse_closed: false,
             preopen: 0,
+            limit: SubscriberLimit::default(),
+            port_blocks: None,
+            pairing: None,
+            deterministic: None,
+            tenants: Vec::new(),
+            headroom: 0,
+            threshold: None,
         }
     }
 
@@ -128,6 +146,61 @@ impl PoolConfig {
         self
     }
 
+    /// How many ports one subscriber may hold; resting ones count (RFC 6888 REQ-4, REQ-8).
+    /// Unlimited by default.
+    #[must_use]
+    pub fn subscriber_limit(mut self, limit: SubscriberLimit) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Gives each subscriber port blocks of its own (RFC 6888 REQ-13, REQ-14): a record per block
+    /// is log enough. Requests must then name a subscriber. The pool must not overlap another.
+    #[must_use]
+    pub fn port_blocks(mut self, blocks: PortBlocks) -> Self {
+        self.port_blocks = Some(blocks);
+        self
+    }
+
+    /// Pairs each subscriber with one public address across TCP, UDP and ICMP for as long as it
+    /// holds a port (RFC 6888 REQ-2, RFC 4787 REQ-2): strict refuses with `AddressFull` when the
+    /// address has no port left, preferred falls back to the pool and counts that.
+    #[must_use]
+    pub fn pairing(mut self, strictness: Strictness) -> Self {
+        self.pairing = Some(strictness);
+        self
+    }
+
+    /// Computes each subscriber's address and port range (RFC 7422). Requests must then name a
+    /// subscriber by its index. The pool must not overlap another.
+    #[must_use]
+    pub fn deterministic(mut self, mode: Deterministic) -> Self {
+        self.deterministic = Some(mode);
+        self
+    }
+
+    /// Adds a tenant with a guaranteed minimum and a maximum. The pool must not overlap another.
+    #[must_use]
+    pub fn tenant(mut self, share: TenantShare) -> Self {
+        self.tenants.push(share);
+        self
+    }
+
+    /// Keeps so many blocks of each protocol for requests made with
+    /// [`Request::control`](crate::Request::control). The pool must not overlap another.
+    #[must_use]
+    pub fn headroom(mut self, blocks: u32) -> Self {
+        self.headroom = blocks;
+        self
+    }
+
+    /// Has events tell when the pool becomes this full, and when it is no longer.
+    #[must_use]
+    pub fn threshold(mut self, threshold: Threshold) -> Self {
+        self.threshold = Some(threshold);
+        self
+    }
+
     /// The name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -144,6 +217,8 @@ pub struct EngineConfig {
     pub(crate) seed: Option<u64>,
     pub(crate) port_order: PortOrder,
     pub(crate) max_cooling: u64,
+    pub(crate) events: EventConfig,
+    pub(crate) max_subscribers: u32,
 }
 
 impl EngineConfig {
@@ -161,6 +236,8 @@ impl EngineConfig {
             seed: None,
             port_order: PortOrder::default(),
             max_cooling: u64::MAX,
+            events: EventConfig::default(),
+            max_subscribers: 1 << 22,
         }
     }
 
@@ -199,6 +276,23 @@ impl EngineConfig {
     #[must_use]
     pub fn max_cooling(mut self, ports: u64) -> Self {
         self.max_cooling = ports;
+        self
+    }
+
+    /// Which events are told, and how many each shard can hold back until they are drained. None
+    /// by default.
+    #[must_use]
+    pub fn events(mut self, events: EventConfig) -> Self {
+        self.events = events;
+        self
+    }
+
+    /// Of how many subscribers books can be kept, those without a port included; 4,194,304 by
+    /// default. Further ones are refused with `SubscribersFull`. At most 64 bytes each, and only
+    /// once they are met.
+    #[must_use]
+    pub fn max_subscribers(mut self, subscribers: u32) -> Self {
+        self.max_subscribers = subscribers;
         self
     }
 }

@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::config::EngineConfig;
 use crate::config_error::{ConfigError, ConfigFault};
 use crate::error::ShardError;
+use crate::event::{EventReader, EventRings};
 use crate::ground::Ground;
 use crate::id::{PoolId, RealmId, ShardId};
 use crate::inner::{Handle, Inner, ShardShared};
@@ -58,9 +59,10 @@ impl Engine {
         let clock = Clock::new(config.hold_down).counting(config.max_cooling != u64::MAX);
         let (order, seed, max_cooling) = (config.port_order, config.seed, config.max_cooling);
         let shards = shards.collect();
+        let events = EventRings::new(config.events, config.shards);
         let first = Arc::new(Layout::build(config, &mut names, None));
         let inner = Arc::new(Inner {
-            ground: Arc::new(Ground::new(clock)),
+            ground: Arc::new(Ground::new(clock, events)),
             shards,
             order,
             seed,
@@ -241,6 +243,21 @@ impl Engine {
         accounting::stats(self.inner())
     }
 
+    /// The reader of events; `None` while somebody else has it, or when the configuration asks for
+    /// no events.
+    #[must_use]
+    pub fn events(&self) -> Option<EventReader> {
+        let ground = &self.inner().ground;
+        EventReader::take(ground.events.as_ref()?, &ground.events_taken)
+    }
+
+    /// The name of a pool of the current configuration.
+    #[must_use]
+    pub fn pool_name(&self, pool: PoolId) -> Option<String> {
+        let layout = self.inner().layout.load();
+        layout.pool(pool).map(|pool| pool.name.clone())
+    }
+
     /// Engine time: the largest tick any burst has brought.
     #[must_use]
     pub fn now(&self) -> Tick {
@@ -260,6 +277,11 @@ fn check_immutable(before: &EngineConfig, after: &EngineConfig) -> Result<(), Co
         (
             "the cap of cooling ports",
             before.max_cooling == after.max_cooling,
+        ),
+        ("what events are told", before.events == after.events),
+        (
+            "the most subscribers",
+            before.max_subscribers == after.max_subscribers,
         ),
     ];
     let changed = fixed.iter().filter(|(_, same)| !same);

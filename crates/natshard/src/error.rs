@@ -32,11 +32,28 @@ pub enum AllocError {
     /// The pool is not part of the current configuration.
     #[error("the pool is not in the current configuration")]
     NoSuchPool,
+    /// The subscriber holds as many ports or port blocks as the pool allows it, those that rest
+    /// included (RFC 6888 REQ-4).
+    #[error("the subscriber has reached its limit of ports or port blocks")]
+    SubscriberQuota,
+    /// The tenant is at its maximum, or what is left is guaranteed to others.
+    #[error("the tenant has reached its share of the pool")]
+    TenantQuota,
+    /// The pool serves subscribers only, and the request names none, or one that its
+    /// deterministic ranges do not reach.
+    #[error("the pool serves subscribers only, and the request names none it has")]
+    SubscriberMissing,
+    /// There is no room for the books of one more subscriber.
+    #[error("the table of subscribers is full")]
+    SubscribersFull,
+    /// No block has so many consecutive leasable ports.
+    #[error("no block of the pool has so many consecutive ports left")]
+    NoContiguous,
 }
 
 impl AllocError {
     /// Every reason, in counter order.
-    pub const ALL: [AllocError; 8] = [
+    pub const ALL: [AllocError; 13] = [
         AllocError::PoolFull,
         AllocError::AddressFull,
         AllocError::InUse,
@@ -45,9 +62,15 @@ impl AllocError {
         AllocError::OutsidePool,
         AllocError::NoSuchFamily,
         AllocError::NoSuchPool,
+        AllocError::SubscriberQuota,
+        AllocError::TenantQuota,
+        AllocError::SubscriberMissing,
+        AllocError::SubscribersFull,
+        AllocError::NoContiguous,
     ];
 
-    /// Whether ports ran out, as opposed to a request that can never be met as it stands.
+    /// Whether the pool's or the address's ports ran out, as opposed to a limit of who asked, or
+    /// to a request that can never be met as it stands.
     #[must_use]
     pub const fn is_exhaustion(self) -> bool {
         matches!(self, AllocError::PoolFull | AllocError::AddressFull)
@@ -65,6 +88,11 @@ impl AllocError {
             AllocError::OutsidePool => "outside_pool",
             AllocError::NoSuchFamily => "no_such_family",
             AllocError::NoSuchPool => "no_such_pool",
+            AllocError::SubscriberQuota => "subscriber_quota",
+            AllocError::TenantQuota => "tenant_quota",
+            AllocError::SubscriberMissing => "subscriber_missing",
+            AllocError::SubscribersFull => "subscribers_full",
+            AllocError::NoContiguous => "no_contiguous",
         }
     }
 }

@@ -1,10 +1,12 @@
 //! What outlives an engine for as long as one of its leases does.
 
 use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::Arc;
 
 use crossbeam_queue::ArrayQueue;
 
 use crate::clock::Clock;
+use crate::event::EventRings;
 use crate::reclaim::{Participant, Pin, Reclaimer};
 use crate::sync::{Counter, Flag};
 
@@ -26,10 +28,14 @@ pub struct Ground {
     pub(crate) refused_tokens: Counter,
     pub(crate) open_addresses: Counter,
     pub(crate) awaiting_grace: Counter,
+    /// Where events wait, if any are told.
+    pub(crate) events: Option<Arc<EventRings>>,
+    /// Whether somebody reads them.
+    pub(crate) events_taken: Arc<Flag>,
 }
 
 impl Ground {
-    pub(crate) fn new(clock: Clock) -> Self {
+    pub(crate) fn new(clock: Clock, events: Option<Arc<EventRings>>) -> Self {
         Ground {
             reclaimer: Reclaimer::default(),
             spare: ArrayQueue::new(16),
@@ -41,6 +47,8 @@ impl Ground {
             refused_tokens: Counter::default(),
             open_addresses: Counter::default(),
             awaiting_grace: Counter::default(),
+            events,
+            events_taken: Arc::default(),
         }
     }
 

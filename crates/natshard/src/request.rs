@@ -43,6 +43,11 @@ pub struct Request {
     pub(crate) family: Option<Family>,
     pub(crate) address: Option<(IpAddr, Strictness)>,
     pub(crate) near_port: Option<u16>,
+    pub(crate) subscriber: Option<u64>,
+    pub(crate) tenant: Option<u32>,
+    pub(crate) control: bool,
+    /// Nothing but a pool, a protocol and perhaps a family: what the fast path serves.
+    pub(crate) plain: bool,
 }
 
 impl Request {
@@ -55,6 +60,10 @@ impl Request {
             family: None,
             address: None,
             near_port: None,
+            subscriber: None,
+            tenant: None,
+            control: false,
+            plain: true,
         }
     }
 
@@ -70,6 +79,7 @@ impl Request {
     #[must_use]
     pub const fn address(mut self, address: IpAddr, strictness: Strictness) -> Self {
         self.address = Some((address, strictness));
+        self.plain = false;
         self
     }
 
@@ -78,6 +88,33 @@ impl Request {
     #[must_use]
     pub const fn near_port(mut self, port: u16) -> Self {
         self.near_port = Some(port);
+        self.plain = false;
+        self
+    }
+
+    /// On behalf of this subscriber (RFC 6888): the pool's limits, port blocks, pairing and
+    /// deterministic ranges apply to it. Pools without any of these ignore it.
+    #[must_use]
+    pub const fn subscriber(mut self, subscriber: u64) -> Self {
+        self.subscriber = Some(subscriber);
+        self.plain = false;
+        self
+    }
+
+    /// On behalf of this tenant: the pool's guarantees and maxima apply to it. Tenants the pool
+    /// does not name share what is nobody's. Pools without tenants ignore it.
+    #[must_use]
+    pub const fn tenant(mut self, tenant: u32) -> Self {
+        self.tenant = Some(tenant);
+        self.plain = false;
+        self
+    }
+
+    /// For control traffic: may use the pool's headroom.
+    #[must_use]
+    pub const fn control(mut self) -> Self {
+        self.control = true;
+        self.plain = false;
         self
     }
 

@@ -138,7 +138,7 @@ impl Burst<'_> {
     /// Says why there is none; see [`AllocError`].
     #[inline]
     pub fn allocate(&mut self, request: &Request) -> Result<Lease, AllocError> {
-        if request.address.is_none() && request.near_port.is_none() {
+        if request.plain {
             let purpose = purpose(request);
             if let Some(allocator) = self.worker.allocator(purpose)
                 && let Some(lease) = allocator.pop()

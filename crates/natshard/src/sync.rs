@@ -224,6 +224,14 @@ impl Counter {
     pub(crate) fn subtract(&self, by: u64) {
         self.0.fetch_sub(by, Ordering::Relaxed);
     }
+
+    /// A number nobody else is given. One word has one order of changes, and who draws before he
+    /// publishes something draws a smaller number than who draws after he saw it: that much holds
+    /// for relaxed operations on one word (coherence).
+    #[inline]
+    pub(crate) fn draw(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed)
+    }
 }
 
 /// A zeroed array of bytes; relaxed, ordered by the `Word` operation that hands them over.

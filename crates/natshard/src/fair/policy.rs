@@ -1,0 +1,124 @@
+//! The policies of a pool towards subscribers and tenants, as configured.
+
+use crate::protocol::Protocol;
+
+/// How many ports one subscriber may hold of a pool, those that rest included
+/// (RFC 6888 REQ-4, REQ-8). The default limits nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct SubscriberLimit {
+    pub(crate) each: [Option<u16>; 3],
+    pub(crate) total: Option<u32>,
+}
+
+impl SubscriberLimit {
+    /// No limit yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        SubscriberLimit {
+            each: [None; 3],
+            total: None,
+        }
+    }
+
+    /// At most so many ports (for ICMP: identifiers) of this protocol.
+    #[must_use]
+    pub const fn ports(mut self, protocol: Protocol, ports: u16) -> Self {
+        self.each[protocol.as_index()] = Some(ports);
+        self
+    }
+
+    /// At most so many ports and identifiers of all protocols together.
+    #[must_use]
+    pub const fn total(mut self, ports: u32) -> Self {
+        self.total = Some(ports);
+        self
+    }
+}
+
+/// Port blocks of subscribers' own (RFC 6888 REQ-13, REQ-14).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct PortBlocks {
+    pub(crate) size: u16,
+    pub(crate) total: u8,
+    pub(crate) each: [Option<u8>; 3],
+}
+
+impl PortBlocks {
+    /// The most port blocks that one subscriber can hold, all protocols together.
+    pub const MAX: u8 = 16;
+
+    /// Port blocks of 64, 128 or 256 consecutive ports of one address and protocol; up to four
+    /// for each subscriber.
+    #[must_use]
+    pub const fn new(size: u16) -> Self {
+        PortBlocks {
+            size,
+            total: 4,
+            each: [None; 3],
+        }
+    }
+
+    /// At most so many (1 to [`MAX`](Self::MAX)) for each subscriber, all protocols together.
+    #[must_use]
+    pub const fn per_subscriber(mut self, blocks: u8) -> Self {
+        self.total = blocks;
+        self
+    }
+
+    /// At most so many of this protocol for each subscriber.
+    #[must_use]
+    pub const fn of_protocol(mut self, protocol: Protocol, blocks: u8) -> Self {
+        self.each[protocol.as_index()] = Some(blocks);
+        self
+    }
+}
+
+/// A tenant's share of a pool, in blocks (256 ports) of each protocol.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct TenantShare {
+    pub(crate) tenant: u32,
+    pub(crate) minimum: u32,
+    pub(crate) maximum: u32,
+}
+
+impl TenantShare {
+    /// Nothing guaranteed to this tenant, and no maximum.
+    #[must_use]
+    pub const fn new(tenant: u32) -> Self {
+        TenantShare {
+            tenant,
+            minimum: 0,
+            maximum: u32::MAX,
+        }
+    }
+
+    /// So many blocks of each protocol are guaranteed to it, whatever others take.
+    #[must_use]
+    pub const fn minimum(mut self, blocks: u32) -> Self {
+        self.minimum = blocks;
+        self
+    }
+
+    /// It gets so many blocks of each protocol at most.
+    #[must_use]
+    pub const fn maximum(mut self, blocks: u32) -> Self {
+        self.maximum = blocks;
+        self
+    }
+}
+
+/// When a pool counts as nearly full, and when no longer: percentages of its blocks of one
+/// protocol that somebody holds (RFC 8158 threshold events).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Threshold {
+    pub(crate) raise: u8,
+    pub(crate) clear: u8,
+}
+
+impl Threshold {
+    /// Raised at `raise` per cent (1 to 100), cleared at `clear` per cent (below `raise`).
+    #[must_use]
+    pub const fn new(raise: u8, clear: u8) -> Self {
+        Threshold { raise, clear }
+    }
+}
