@@ -67,6 +67,64 @@ pub enum ConfigFault {
     /// A pool of which exclusions leave nothing.
     #[error("pool `{0}`: its exclusions leave no port at all")]
     NothingLeft(String),
+    /// Deterministic ranges for nobody, or of nothing.
+    #[error("pool `{pool}`: deterministic with 0 {what}: give at least 1")]
+    DeterministicNone {
+        /// The pool.
+        pool: String,
+        /// What there is none of.
+        what: &'static str,
+    },
+    /// A deterministic range that no address can hold.
+    #[error(
+        "pool `{pool}`: {ports} ports for each subscriber are more than its port and identifier \
+         ranges hold: give at most {most}"
+    )]
+    DeterministicPorts {
+        /// The pool.
+        pool: String,
+        /// How many ports each subscriber is to have.
+        ports: u16,
+        /// How many ports there are.
+        most: u16,
+    },
+    /// Too few addresses for the deterministic ranges.
+    #[error(
+        "pool `{pool}`: {subscribers} subscribers with {ports} ports each, at most {most} to an \
+         address, need {needed} addresses, and it has {addresses}: add addresses, or give fewer \
+         ports"
+    )]
+    DeterministicAddresses {
+        /// The pool.
+        pool: String,
+        /// How many subscribers there are to be.
+        subscribers: u64,
+        /// How many ports each is to have.
+        ports: u16,
+        /// How many subscribers one address can hold.
+        most: u64,
+        /// How many addresses they need.
+        needed: u64,
+        /// How many there are.
+        addresses: u64,
+    },
+    /// An exclusion that takes ports from a subscriber.
+    #[error(
+        "pool `{pool}`: the exclusion of ports {}-{} takes ports from deterministic subscriber \
+         {subscriber}, whose range is {}-{}: exclude dynamic ports only, or narrow the pool's port \
+         range",
+        ports.start(), ports.end(), range.start(), range.end()
+    )]
+    DeterministicExclusion {
+        /// The pool.
+        pool: String,
+        /// The ports excluded.
+        ports: RangeInclusive<u16>,
+        /// A subscriber it takes ports from.
+        subscriber: u64,
+        /// The ports of that subscriber.
+        range: RangeInclusive<u16>,
+    },
     /// Too many of something for the engine's index widths.
     #[error("{what}: {count} is more than the {limit} an engine can hold")]
     TooMany {

@@ -561,7 +561,7 @@ pub(crate) fn check(config: &EngineConfig) -> Result<(), ConfigError> {
     }
 }
 
-fn check_pool(index: usize, pool: &PoolConfig, faults: &mut Vec<ConfigFault>) {
+pub(crate) fn check_pool(index: usize, pool: &PoolConfig, faults: &mut Vec<ConfigFault>) {
     let before = faults.len();
     let name = || pool.name.clone();
     if pool.name.is_empty() {
@@ -632,6 +632,9 @@ fn check_pool(index: usize, pool: &PoolConfig, faults: &mut Vec<ConfigFault>) {
     }
     if faults.len() == before && leaves_nothing(pool) {
         faults.push(ConfigFault::NothingLeft(name()));
+    }
+    if faults.len() == before {
+        faults.extend(crate::fair::deterministic::fault(pool));
     }
 }
 

@@ -49,7 +49,9 @@ pub use config_error::{ConfigError, ConfigFault};
 pub use engine::{Engine, Reconfigured, Steering};
 pub use error::{AllocError, ReleaseError, ShardError};
 pub use event::{Event, EventConfig, EventKind, EventReader, EventSink, Holder, PortRange};
-pub use fair::{Deterministic, PortBlocks, SubscriberLimit, TenantShare, Threshold};
+pub use fair::{
+    Deterministic, DeterministicMap, PortBlocks, SubscriberLimit, TenantShare, Threshold,
+};
 pub use id::{PoolId, RealmId, ShardId};
 pub use lease::{Lease, RawLease, Reason};
 pub use protocol::Protocol;

@@ -1,7 +1,7 @@
 //! Fair shares: what one subscriber or tenant may have of a pool.
 
-mod deterministic;
+pub(crate) mod deterministic;
 mod policy;
 
-pub use deterministic::Deterministic;
+pub use deterministic::{Deterministic, DeterministicMap};
 pub use policy::{PortBlocks, SubscriberLimit, TenantShare, Threshold};
