@@ -48,7 +48,10 @@ pub use config::{EngineConfig, PoolConfig, PortOrder};
 pub use config_error::{ConfigError, ConfigFault};
 pub use engine::{Engine, Reconfigured, Steering};
 pub use error::{AllocError, ReleaseError, ShardError};
-pub use event::{Event, EventConfig, EventKind, EventReader, EventSink, Holder, PortRange};
+pub use event::{
+    Event, EventBooks, EventConfig, EventContradiction, EventKind, EventReader, EventSink, Holder,
+    PoolBooks, PortRange,
+};
 pub use fair::{
     Deterministic, DeterministicMap, PortBlocks, SubscriberLimit, TenantShare, Threshold,
 };
