@@ -60,12 +60,6 @@ impl Lease {
         }
     }
 
-    /// The same lease under the policies of another pool.
-    pub(crate) fn with_flags(mut self, flags: u8) -> Self {
-        self.flags = flags;
-        self
-    }
-
     #[inline]
     pub(crate) fn page(&self) -> &Page {
         // SAFETY: a page is freed only once all of its ports were given back, and this lease

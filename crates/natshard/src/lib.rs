@@ -39,6 +39,7 @@ mod space;
 mod stats;
 mod sweep;
 mod sync;
+mod take;
 mod tick;
 mod trie;
 mod worker;
@@ -58,7 +59,7 @@ pub use fair::{
 pub use id::{PoolId, RealmId, ShardId};
 pub use lease::{Lease, RawLease, Reason};
 pub use protocol::Protocol;
-pub use request::{Family, Request, Strictness};
+pub use request::{Family, Parity, Request, Strictness};
 pub use shard::{Burst, Shard};
 pub use stats::{PoolStats, ShardStats, Stats};
 pub use tick::Tick;

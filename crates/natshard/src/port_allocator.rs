@@ -213,6 +213,21 @@ impl PortAllocator {
         Some(self.lease(page, port as usize))
     }
 
+    /// Marks ports of those not issued yet as issued, out of turn; the caller leases them.
+    pub(crate) fn issue(&mut self, ports: &Mask) {
+        let tray = self.tray();
+        let mut issued = tray.issued.get() as usize;
+        for place in issued..tray.len.get() as usize {
+            let port = tray.order[place].get();
+            if ports.contains(port as usize) {
+                tray.order[place].set(tray.order[issued].get());
+                tray.order[issued].set(port);
+                issued += 1;
+            }
+        }
+        tray.issued.set(issued as u64);
+    }
+
     /// The ports taken and not issued.
     pub(crate) fn unissued(&self) -> Mask {
         self.tray()

@@ -35,7 +35,33 @@ pub enum Strictness {
     Preferred,
 }
 
-/// A request for one lease, or for a batch of them.
+/// Whether a port is even or odd.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Parity {
+    /// 0, 2, 4, ...: RTP by custom.
+    Even,
+    /// 1, 3, 5, ...: RTCP by custom.
+    Odd,
+}
+
+impl Parity {
+    /// The parity of a port.
+    #[must_use]
+    pub const fn of(port: u16) -> Self {
+        if port.is_multiple_of(2) {
+            Parity::Even
+        } else {
+            Parity::Odd
+        }
+    }
+
+    /// Whether a port within its block has it; blocks begin with an even port.
+    pub(crate) const fn is_of(self, port: usize) -> bool {
+        port.is_multiple_of(2) == matches!(self, Parity::Even)
+    }
+}
+
+/// A request for one lease, for a batch of them, or for consecutive ones.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Request {
     pub(crate) pool: PoolId,
@@ -43,6 +69,7 @@ pub struct Request {
     pub(crate) family: Option<Family>,
     pub(crate) address: Option<(IpAddr, Strictness)>,
     pub(crate) near_port: Option<u16>,
+    pub(crate) parity: Option<Parity>,
     pub(crate) subscriber: Option<u64>,
     pub(crate) tenant: Option<u32>,
     pub(crate) control: bool,
@@ -60,6 +87,7 @@ impl Request {
             family: None,
             address: None,
             near_port: None,
+            parity: None,
             subscriber: None,
             tenant: None,
             control: false,
@@ -83,11 +111,28 @@ impl Request {
         self
     }
 
-    /// This port where it can be had, else one of the same parity close to it (RFC 4787 REQ-4),
-    /// else any: a preference, never a reason to refuse.
+    /// This port where it can be had, else one of its parity (RFC 4787 REQ-4) and of its class:
+    /// below 1024, or from 1024 on (REQ-3 a), where the pool has both; else any: a preference,
+    /// never a reason to refuse. A lease without the parity or the class is counted in
+    /// [`ShardStats::wishes_departed`](crate::ShardStats::wishes_departed).
+    ///
+    /// Of a set it is the first port (RFC 7753: the suggested external port).
     #[must_use]
     pub const fn near_port(mut self, port: u16) -> Self {
         self.near_port = Some(port);
+        self.plain = false;
+        self
+    }
+
+    /// An even or an odd port.
+    ///
+    /// [`allocate`](crate::Burst::allocate) prefers it, and counts when it departs from it.
+    /// [`allocate_set`](crate::Burst::allocate_set) keeps it, for the first port of the set, and
+    /// refuses otherwise; a set of one is a single port whose parity is kept. It comes before the
+    /// parity of [`near_port`](Self::near_port).
+    #[must_use]
+    pub const fn parity(mut self, parity: Parity) -> Self {
+        self.parity = Some(parity);
         self.plain = false;
         self
     }

@@ -3,9 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use crate::block::{Mask, PORTS, Phase};
+use crate::block::{Mask, PORTS};
 use crate::error::AllocError;
-use crate::hints::Hint;
 use crate::id::PoolId;
 use crate::layout::{Class, Layout, PoolLayout};
 use crate::lease::Lease;
@@ -15,10 +14,8 @@ use crate::region::Region;
 use crate::request::{Family, Request, Strictness};
 use crate::shard::purpose;
 use crate::space::Window;
-use crate::worker::{Purpose, Work, want_of};
-
-/// Chooses a port among those leasable.
-type Choice<'c> = &'c dyn Fn(&Mask) -> Option<usize>;
+use crate::take::nearest;
+use crate::worker::{Purpose, Work};
 
 impl Work<'_> {
     pub(crate) fn allocate(
@@ -193,124 +190,4 @@ impl Work<'_> {
             ports.contains(port).then_some(port)
         })
     }
-
-    /// Takes one port out of a block without heating it for long.
-    fn take_one(
-        &mut self,
-        page: &Page,
-        block: usize,
-        wanted: &Mask,
-        pool: &PoolLayout,
-        choose: Choice<'_>,
-    ) -> Result<Lease, AllocError> {
-        let here = page.block(block);
-        let me = self.worker.id;
-        let clock = &self.inner.ground.clock;
-        let lease = |port: usize| {
-            Lease::new(
-                page,
-                (block * PORTS + port) as u16,
-                here.tag(port),
-                Self::flags(pool),
-            )
-        };
-        loop {
-            let state = here.state();
-            match state.phase() {
-                Phase::Free => {
-                    if !here.claim(me) {
-                        continue;
-                    }
-                    page.count_taken();
-                    for hint in [Hint::FREE, Hint::HALF, Hint::RIPE] {
-                        page.unmark(hint, block);
-                    }
-                    let only: Mask = choose(wanted).into_iter().collect();
-                    let taken = here.take_fresh(me, &only, clock);
-                    self.shard.stats.blocks_claimed.bump(1);
-                    self.count_single(pool, taken.count());
-                    // The lease exists before the block is let go of.
-                    let lease = taken.iter().next().map(lease);
-                    here.cool(me);
-                    page.settle(block);
-                    return lease.ok_or(AllocError::InUse);
-                }
-                Phase::Cooling => {
-                    let rest = here.rest(clock, clock.rest());
-                    if choose(&rest.rested.and(wanted)).is_none() {
-                        return Err(AllocError::InUse);
-                    }
-                    if !here.reheat(me) {
-                        continue;
-                    }
-                    page.unmark(Hint::HALF, block);
-                    page.unmark(Hint::RIPE, block);
-                    let lease = self
-                        .take_owned(page, block, wanted, pool, choose)
-                        .map(lease);
-                    here.cool(me);
-                    page.settle(block);
-                    return lease.ok_or(AllocError::InUse);
-                }
-                Phase::Heating if state.shard() == me => {
-                    let allocator = self.allocator_of(page, block);
-                    if let Some(allocator) = allocator {
-                        let hand = &mut self.worker.allocators[allocator];
-                        if let Some(port) = choose(&hand.unissued().and(wanted)) {
-                            let lease = hand.pop_where(|place| place == port);
-                            self.retire_if_spent(allocator);
-                            // The policies are those of the pool asked, whichever heats it.
-                            let lease = lease.map(|lease| lease.with_flags(Self::flags(pool)));
-                            return lease.ok_or(AllocError::InUse);
-                        }
-                    }
-                    // Released ports of the block, which this shard owns.
-                    let port = self.take_owned(page, block, wanted, pool, choose);
-                    return port.map(lease).ok_or(AllocError::InUse);
-                }
-                Phase::Heating => {
-                    want_of(&self.inner.shards[state.shard().as_index()]);
-                    return Err(AllocError::InUse);
-                }
-                Phase::Closed => return Err(AllocError::InUse),
-            }
-        }
-    }
-
-    fn count_single(&self, pool: &PoolLayout, ports: u32) {
-        self.shard
-            .pools
-            .get_or_grow(pool.id.as_index())
-            .allocated
-            .bump(u64::from(ports));
-    }
-
-    fn take_owned(
-        &self,
-        page: &Page,
-        block: usize,
-        wanted: &Mask,
-        pool: &PoolLayout,
-        choose: Choice<'_>,
-    ) -> Option<usize> {
-        let clock = &self.inner.ground.clock;
-        let taken = page.block(block).judge_and_take(
-            self.worker.id,
-            clock,
-            clock.rest(),
-            |rested| choose(&rested.and(wanted)).into_iter().collect(),
-            |taken| self.count_early(page, block, taken, clock.rest()),
-        );
-        let port = taken.iter().next()?;
-        self.count_single(pool, 1);
-        Some(port)
-    }
-}
-
-/// The port itself, or the closest of its parity.
-fn nearest(ports: &Mask, port: usize) -> Option<usize> {
-    ports
-        .iter()
-        .filter(|other| other % 2 == port % 2)
-        .min_by_key(|other| other.abs_diff(port))
 }

@@ -23,9 +23,11 @@
 //! reheats of one port within one generation.
 
 mod mask;
+mod runs;
 mod state;
 
 pub use mask::Mask;
+pub(crate) use runs::Run;
 pub use state::{BlockState, Phase};
 
 use crate::clock::{Clock, stamp};

@@ -1,0 +1,155 @@
+//! Taking chosen ports out of a block, whatever its phase, without heating it for long.
+
+use crate::block::{Mask, PORTS, Phase};
+use crate::error::AllocError;
+use crate::hints::Hint;
+use crate::layout::PoolLayout;
+use crate::lease::Lease;
+use crate::page::Page;
+use crate::worker::{Work, want_of};
+
+/// Chooses among the leasable ports of a block: all that it says, or none.
+pub(crate) type Choice<'c> = &'c dyn Fn(&Mask) -> Mask;
+
+impl Work<'_> {
+    /// Leases the ports that `choose` says of a block's leasable ones, those that have rested for
+    /// `rest` slices, and hands them to `give`, ascending; says which they were. All or none: the
+    /// block is asked again once it is this shard's own.
+    pub(crate) fn take(
+        &mut self,
+        page: &Page,
+        block: usize,
+        pool: &PoolLayout,
+        rest: u64,
+        choose: Choice<'_>,
+        give: &mut dyn FnMut(Lease),
+    ) -> Mask {
+        let here = page.block(block);
+        let me = self.worker.id;
+        let flags = Self::flags(pool);
+        let mut lease = |ports: &Mask| {
+            for port in ports.iter() {
+                let number = (block * PORTS + port) as u16;
+                give(Lease::new(page, number, here.tag(port), flags));
+            }
+        };
+        loop {
+            let state = here.state();
+            match state.phase() {
+                Phase::Free => {
+                    let ports = choose(&Mask::FULL);
+                    if ports.is_empty() {
+                        return Mask::EMPTY;
+                    }
+                    if !here.claim(me) {
+                        continue;
+                    }
+                    page.count_taken();
+                    for hint in [Hint::FREE, Hint::HALF, Hint::RIPE] {
+                        page.unmark(hint, block);
+                    }
+                    let taken = here.take_fresh(me, &ports, &self.inner.ground.clock);
+                    debug_assert_eq!(taken, ports, "a free block has every port");
+                    self.shard.stats.blocks_claimed.bump(1);
+                    self.count_allocated(pool, &taken);
+                    // The leases exist before the block is let go of.
+                    lease(&taken);
+                    here.cool(me);
+                    page.settle(block);
+                    return taken;
+                }
+                Phase::Cooling => {
+                    let clock = &self.inner.ground.clock;
+                    if choose(&here.rest(clock, rest).rested).is_empty() {
+                        return Mask::EMPTY;
+                    }
+                    if !here.reheat(me) {
+                        continue;
+                    }
+                    page.unmark(Hint::HALF, block);
+                    page.unmark(Hint::RIPE, block);
+                    let taken = self.take_owned(page, block, pool, rest, choose);
+                    lease(&taken);
+                    here.cool(me);
+                    page.settle(block);
+                    return taken;
+                }
+                Phase::Heating if state.shard() == me => {
+                    if let Some(allocator) = self.allocator_of(page, block) {
+                        let hand = &mut self.worker.allocators[allocator];
+                        let ports = choose(&hand.unissued());
+                        if !ports.is_empty() {
+                            hand.issue(&ports);
+                            // The policies are those of the pool asked, whichever heats it.
+                            lease(&ports);
+                            self.retire_if_spent(allocator);
+                            return ports;
+                        }
+                    }
+                    // Released ports of the block, which this shard owns.
+                    let taken = self.take_owned(page, block, pool, rest, choose);
+                    lease(&taken);
+                    return taken;
+                }
+                Phase::Heating => {
+                    want_of(&self.inner.shards[state.shard().as_index()]);
+                    return Mask::EMPTY;
+                }
+                Phase::Closed => return Mask::EMPTY,
+            }
+        }
+    }
+
+    /// One port of `wanted`, the one that `choose` says of the leasable ones.
+    pub(crate) fn take_one(
+        &mut self,
+        page: &Page,
+        block: usize,
+        wanted: &Mask,
+        pool: &PoolLayout,
+        choose: &dyn Fn(&Mask) -> Option<usize>,
+    ) -> Result<Lease, AllocError> {
+        let mut lease = None;
+        let choose = |ports: &Mask| choose(&ports.and(wanted)).into_iter().collect();
+        self.take(page, block, pool, self.rest(), &choose, &mut |one| {
+            lease = Some(one)
+        });
+        lease.ok_or(AllocError::InUse)
+    }
+
+    fn count_allocated(&self, pool: &PoolLayout, ports: &Mask) {
+        self.shard
+            .pools
+            .get_or_grow(pool.id.as_index())
+            .allocated
+            .bump(u64::from(ports.count()));
+    }
+
+    /// Takes released ports of a block that this shard heats.
+    fn take_owned(
+        &self,
+        page: &Page,
+        block: usize,
+        pool: &PoolLayout,
+        rest: u64,
+        choose: Choice<'_>,
+    ) -> Mask {
+        let taken = page.block(block).judge_and_take(
+            self.worker.id,
+            &self.inner.ground.clock,
+            rest,
+            |rested| choose(rested),
+            |taken| self.count_early(page, block, taken, rest),
+        );
+        self.count_allocated(pool, &taken);
+        taken
+    }
+}
+
+/// The port itself, or the closest of its parity.
+pub(crate) fn nearest(ports: &Mask, port: usize) -> Option<usize> {
+    ports
+        .iter()
+        .filter(|other| other % 2 == port % 2)
+        .min_by_key(|other| other.abs_diff(port))
+}
