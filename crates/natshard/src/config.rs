@@ -194,7 +194,8 @@ impl PoolConfig {
         self
     }
 
-    /// Has events tell when the pool becomes this full, and when it is no longer.
+    /// Has events tell when the pool becomes this full, and when it is no longer. The pool must
+    /// not overlap another.
     #[must_use]
     pub fn threshold(mut self, threshold: Threshold) -> Self {
         self.threshold = Some(threshold);

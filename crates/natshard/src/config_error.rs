@@ -1,10 +1,14 @@
 //! Everything wrong with a configuration, at once.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
 use thiserror::Error;
+
+use crate::fair::PortBlocks;
+use crate::protocol::Protocol;
 
 /// One fault of a configuration.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
@@ -124,6 +128,99 @@ pub enum ConfigFault {
         subscriber: u64,
         /// The ports of that subscriber.
         range: RangeInclusive<u16>,
+    },
+    /// One tenant named twice.
+    #[error("pool `{pool}`: tenant {tenant} is named twice: give it one share")]
+    TenantTwice {
+        /// The pool.
+        pool: String,
+        /// The tenant.
+        tenant: u32,
+    },
+    /// A tenant guaranteed more than it may have.
+    #[error(
+        "pool `{pool}`: tenant {tenant} is guaranteed {minimum} blocks and may have {maximum}: the \
+         minimum must not be larger than the maximum"
+    )]
+    TenantRange {
+        /// The pool.
+        pool: String,
+        /// The tenant.
+        tenant: u32,
+        /// Blocks guaranteed to it.
+        minimum: u32,
+        /// Blocks it may have.
+        maximum: u32,
+    },
+    /// More guaranteed than there is.
+    #[error(
+        "pool `{pool}`: {guaranteed} blocks are guaranteed (minima of tenants and headroom), and \
+         it has {blocks} blocks of {protocol}: add addresses, or guarantee less"
+    )]
+    GuaranteesExceed {
+        /// The pool.
+        pool: String,
+        /// The protocol.
+        protocol: Protocol,
+        /// The sum of all minima and the headroom.
+        guaranteed: u64,
+        /// The blocks of 256 ports or identifiers there are.
+        blocks: u64,
+    },
+    /// A threshold that can never be raised, or never cleared.
+    #[error(
+        "pool `{pool}`: threshold raised at {raise} % and cleared at {clear} %: raise at 1 to 100, \
+         and clear below that"
+    )]
+    ThresholdRange {
+        /// The pool.
+        pool: String,
+        /// Raised at so many per cent.
+        raise: u8,
+        /// Cleared at so many.
+        clear: u8,
+    },
+    /// A size that port blocks cannot have.
+    #[error("pool `{pool}`: port blocks of {size} ports: give 64, 128 or 256")]
+    PortBlockSize {
+        /// The pool.
+        pool: String,
+        /// The size asked for.
+        size: u16,
+    },
+    /// More port blocks for a subscriber than its books can hold, or none.
+    #[error(
+        "pool `{pool}`: {count} port blocks for each subscriber{of}: give 1 to {}",
+        PortBlocks::MAX
+    )]
+    PortBlockCount {
+        /// The pool.
+        pool: String,
+        /// How many were asked for.
+        count: u8,
+        /// Of one protocol, or of all.
+        of: &'static str,
+    },
+    /// A pool whose blocks are counted or assigned shares some with another.
+    #[error(
+        "pool `{pool}` has {what} and shares {protocol} block {}-{} of {address} with pool \
+         `{other}`: give them disjoint prefixes, or ranges of ports and of identifiers that meet \
+         at a multiple of 256",
+        ports.start(), ports.end()
+    )]
+    SharedBlocks {
+        /// The pool.
+        pool: String,
+        /// What keeps it from sharing blocks.
+        what: &'static str,
+        /// Whom it shares with.
+        other: String,
+        /// The protocol.
+        protocol: Protocol,
+        /// The first address of those shared.
+        address: IpAddr,
+        /// The ports of the first block shared there.
+        ports: RangeInclusive<u16>,
     },
     /// Too many of something for the engine's index widths.
     #[error("{what}: {count} is more than the {limit} an engine can hold")]

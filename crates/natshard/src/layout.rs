@@ -14,6 +14,7 @@ use ipnet::IpNet;
 use crate::block::Mask;
 use crate::config::{EngineConfig, PoolConfig};
 use crate::config_error::{ConfigError, ConfigFault};
+use crate::fair;
 use crate::hints::{BLOCKS, BlockSet};
 use crate::id::{PoolId, RealmId};
 use crate::portset::PortSet;
@@ -172,7 +173,7 @@ pub(crate) struct Layout {
 }
 
 /// The keys of a prefix within its window.
-fn keys(net: &IpNet) -> (Window, u32, u32) {
+pub(crate) fn keys(net: &IpNet) -> (Window, u32, u32) {
     let (window, low) = Window::of(net.network());
     let host_bits = u32::from(net.max_prefix_len() - net.prefix_len());
     let high = if host_bits >= 32 {
@@ -201,7 +202,7 @@ fn clip(net: &IpNet, window: Window) -> Option<(u32, u32)> {
 
 /// Makes each distinct port set once.
 #[derive(Default)]
-struct PortSets(HashMap<(Ranges, Ranges), Arc<PortSet>>);
+pub(crate) struct PortSets(HashMap<(Ranges, Ranges), Arc<PortSet>>);
 
 type Ranges = Vec<RangeInclusive<u16>>;
 
@@ -249,7 +250,7 @@ fn share(
 }
 
 /// Cuts one space: its atoms, and the shares of each.
-fn cut(
+pub(crate) fn cut(
     pools: &[(PoolId, &PoolConfig)],
     protocol: Protocol,
     window: Window,
@@ -554,6 +555,7 @@ pub(crate) fn check(config: &EngineConfig) -> Result<(), ConfigError> {
             faults.push(ConfigFault::DuplicatePool(pool.name.clone()));
         }
     }
+    fair::check::sharing(&config.pools, &mut faults);
     if faults.is_empty() {
         Ok(())
     } else {
@@ -634,8 +636,9 @@ pub(crate) fn check_pool(index: usize, pool: &PoolConfig, faults: &mut Vec<Confi
         faults.push(ConfigFault::NothingLeft(name()));
     }
     if faults.len() == before {
-        faults.extend(crate::fair::deterministic::fault(pool));
+        faults.extend(fair::deterministic::fault(pool));
     }
+    fair::check::pool(pool, faults.len() == before, faults);
 }
 
 fn leaves_nothing(pool: &PoolConfig) -> bool {

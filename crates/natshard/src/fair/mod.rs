@@ -1,5 +1,6 @@
 //! Fair shares: what one subscriber or tenant may have of a pool.
 
+pub(crate) mod check;
 pub(crate) mod deterministic;
 mod policy;
 
