@@ -25,6 +25,10 @@ pub(crate) mod stamp {
     /// Needs no rest; or issued by the block's first owner.
     pub(crate) const NONE: u8 = 0;
 
+    /// Somebody is about to forget the stamp. Shard 127 has the same mark, which does no harm: a
+    /// mark only keeps others off, and nobody compares two.
+    pub(crate) const FORGETTING: u8 = 0xff;
+
     /// The stamp of a release in this slice.
     #[inline]
     pub(crate) fn of_slice(slice: u64) -> u8 {

@@ -3,13 +3,15 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use crate::block::{Block, BlockRef, Cold, PORTS, Phase};
+use crate::block::{Block, BlockRef, Cold, Mask, PORTS, Phase};
+use crate::chunks::Chunks;
+use crate::fair::{QUARTER, QUARTERS, Titles};
 use crate::ground::Ground;
 use crate::hints::{BLOCKS, BlockSet, Hint, PageHints};
 use crate::id::RealmId;
 use crate::protocol::Protocol;
 use crate::space::{Record, Space, SpaceId};
-use crate::sync::{Flag, Word};
+use crate::sync::{Counter, Flag, Link, Word};
 
 /// The blocks of one open address.
 ///
@@ -35,6 +37,11 @@ pub struct Page {
     freed: Flag,
     cold: Cold,
     blocks: Box<[Block]>,
+    /// Who owns which port block, once one was assigned.
+    titles: Link<Titles>,
+    /// For ports leased to subscribers, or in a pool that tells leases, and turned into tokens:
+    /// what [`Lease`](crate::Lease) knows and a token has no room for.
+    pub(crate) ledger: Chunks<Counter>,
 }
 
 // SAFETY: `record` is only followed by `Page::record`, whose callers are pinned while the engine
@@ -65,7 +72,38 @@ impl Page {
             freed: Flag::default(),
             cold: Cold::new(BLOCKS),
             blocks: (0..BLOCKS).map(|_| Block::new(generation)).collect(),
+            titles: Link::default(),
+            ledger: Chunks::default(),
         }
+    }
+
+    /// The owners of port blocks, if one was ever assigned here.
+    pub(crate) fn titles(&self) -> Option<&Titles> {
+        // SAFETY: a non-null link holds a box leaked by `titles_or_new`, freed with the page.
+        unsafe { self.titles.get().as_ref() }
+    }
+
+    /// The owners of port blocks.
+    pub(crate) fn titles_or_new(&self) -> &Titles {
+        if let Some(titles) = self.titles() {
+            return titles;
+        }
+        let fresh = Box::into_raw(Box::new(Titles::new()));
+        let titles = match self.titles.exchange(std::ptr::null_mut(), fresh) {
+            Ok(()) => fresh,
+            Err(winner) => {
+                // SAFETY: nobody saw `fresh`.
+                drop(unsafe { Box::from_raw(fresh) });
+                winner
+            }
+        };
+        // SAFETY: as in `titles`.
+        unsafe { &*titles }
+    }
+
+    /// Whether nobody owns a port block of this block.
+    pub(crate) fn is_unowned(&self, block: usize) -> bool {
+        self.titles().is_none_or(|titles| titles.is_unowned(block))
     }
 
     /// A block by number.
@@ -136,6 +174,12 @@ impl Page {
                     return;
                 }
                 Phase::Heating | Phase::Closed => return,
+                Phase::Assigned => {
+                    if self.settle_assigned(block) {
+                        return;
+                    }
+                    continue;
+                }
                 Phase::Cooling => {}
             }
             let rest = here.rest(clock, clock.rest());
@@ -171,6 +215,37 @@ impl Page {
         }
     }
 
+    /// The same for an assigned block: whether its marks say what is so. Rested ports are their
+    /// owners' to find; the marks tell of port blocks that are nobody's, and of those to give back.
+    fn settle_assigned(&self, block: usize) -> bool {
+        let here = self.block(block);
+        let clock = &self.ground.clock;
+        let titles = self.titles();
+        if titles.is_some_and(|titles| titles.has_room(block)) {
+            self.mark(Hint::HALF, block);
+            self.announce(block);
+        }
+        let rest = here.rest(clock, clock.rest());
+        let quarters = (0..QUARTERS).filter(|&quarter| {
+            let ports = Mask::range(quarter * QUARTER, (quarter + 1) * QUARTER - 1);
+            ports.without(&rest.rested).is_empty()
+        });
+        let leaves = rest.is_over()
+            || titles.is_some_and(|titles| quarters.into_iter().any(|q| titles.is_held(block, q)));
+        if leaves && !here.hot().deferred.get() {
+            // For the next sweep to give back or condemn.
+            let due = clock.slice().saturating_sub(clock.rest());
+            self.mark(Hint::resting(due), block);
+        }
+        if let Some(slice) = rest.earliest {
+            here.hot().listed.set(true);
+            self.mark(Hint::resting(slice), block);
+            return true;
+        }
+        here.hot().listed.set(false);
+        here.bits() == rest.released
+    }
+
     /// What a releaser does before it stamps its port: sees to it that the stamp cannot be
     /// confused with those of ports released a cycle of slices ago.
     ///
@@ -194,7 +269,7 @@ impl Page {
     #[inline]
     pub(crate) fn after_release(&self, block: usize, slice: Option<u64>) {
         let here = self.block(block);
-        if here.state().phase() != Phase::Cooling {
+        if !here.state().is_handed_out() {
             return;
         }
         let resting = self.ground.clock.rest() > 0;
@@ -268,6 +343,7 @@ impl Page {
             && self.freed.raise()
     }
 
+    /// Whether every port of a block is nobody's.
     fn is_given_back(&self, block: usize) -> bool {
         self.block(block).bits() == crate::block::Mask::FULL
     }
@@ -275,5 +351,15 @@ impl Page {
     /// The blocks of `set` that have the hint.
     pub(crate) fn hinted(&self, hint: Hint, set: &BlockSet) -> BlockSet {
         self.hints.get(hint).and(set)
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        let titles = self.titles.get();
+        if !titles.is_null() {
+            // SAFETY: the page owns its titles and is going away.
+            drop(unsafe { Box::from_raw(titles) });
+        }
     }
 }

@@ -18,6 +18,14 @@ pub enum Bug {
     QueueTakesWithoutClaiming,
     /// Recycling does not wait for the grace period.
     RecycleWithoutGrace,
+    /// A charge looks at the limit and adds without comparing.
+    ChargeChecksThenAdds,
+    /// An account is retired although something was charged since it was seen at rest.
+    RetireTrustsTheFirstLook,
+    /// A port of an assigned block is taken without winning its stamp.
+    TakeWithoutStamp,
+    /// A port block is given back without another look after the mark.
+    GiveWithoutRecheck,
     /// A summary is cleared without looking at the words below again.
     ClearWithoutRecheck,
 }

@@ -264,6 +264,19 @@ impl Bytes {
         self.0[index].store(value, Ordering::Relaxed);
     }
 
+    /// The byte, and whatever its writer did before he wrote it with [`publish`](Self::publish) or
+    /// [`exchange`](Self::exchange): for a byte that is judged before it is won.
+    #[inline]
+    pub(crate) fn acquire(&self, index: usize) -> u8 {
+        self.0[index].load(Ordering::Acquire)
+    }
+
+    /// Writes a byte that is read with [`acquire`](Self::acquire).
+    #[inline]
+    pub(crate) fn publish(&self, index: usize, value: u8) {
+        self.0[index].store(value, Ordering::Release);
+    }
+
     /// Compare-and-swap of one byte: who wins it may go on. The winner's next step is a `Word`
     /// operation, which orders whatever it hands over; the byte itself needs only atomicity.
     #[inline]

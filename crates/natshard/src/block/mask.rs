@@ -65,6 +65,29 @@ impl Mask {
         self.0.iter().all(|&word| word == 0)
     }
 
+    /// The port of this rank, counting from zero.
+    #[must_use]
+    pub fn nth(&self, mut rank: u32) -> Option<usize> {
+        for (index, &word) in self.0.iter().enumerate() {
+            let here = word.count_ones();
+            if rank < here {
+                let mut word = word;
+                for _ in 0..rank {
+                    word &= word - 1;
+                }
+                return Some(index * 64 + word.trailing_zeros() as usize);
+            }
+            rank -= here;
+        }
+        None
+    }
+
+    /// The ports from `first` to `last`.
+    #[must_use]
+    pub fn range(first: usize, last: usize) -> Mask {
+        (first..=last.min(PORTS - 1)).collect()
+    }
+
     /// The ports, ascending.
     pub fn iter(&self) -> impl Iterator<Item = usize> + use<> {
         let words = self.0;

@@ -24,6 +24,7 @@
 
 mod mask;
 mod runs;
+mod shared;
 mod state;
 
 pub use mask::Mask;
@@ -302,7 +303,10 @@ impl<'a> BlockRef<'a> {
     pub(crate) fn redeem(&self, generation: u32, port: usize, tag: u8) -> bool {
         let state = self.state();
         let live = state.generation() == generation
-            && matches!(state.phase(), Phase::Heating | Phase::Cooling)
+            && matches!(
+                state.phase(),
+                Phase::Heating | Phase::Cooling | Phase::Assigned
+            )
             && tag.is_multiple_of(2)
             && !self.bits().contains(port)
             // The bit seen was of this generation only if the block still is: the caller may have
@@ -379,14 +383,27 @@ impl<'a> BlockRef<'a> {
         judge
     }
 
-    /// The caller has raised `judging`: nobody can take a port and release it in between.
+    /// The caller has raised `judging`, so that no owner takes a port meanwhile. Ports of an
+    /// assigned block can be taken and released all the same: each stamp is won before it goes.
     fn forget_rested(&self, clock: &Clock) {
-        let rested = self.rest(clock, clock.rest()).rested;
-        clock.count_warmed(self.count_stamped(clock, &rested));
-        for port in rested.iter() {
-            self.cold.stamps.set(self.base + port, stamp::NONE);
+        let bits = self.bits();
+        let forgotten = bits.iter().filter(|&port| self.forget(port, clock)).count() as u64;
+        if clock.is_counting() {
+            clock.count_warmed(forgotten);
         }
         self.block.refreshed.set(clock.slice());
+    }
+
+    /// Whether a stamp says that a port which is nobody's has rested. Read before the time: it is
+    /// of no later slice.
+    fn is_rested(&self, stamp: u8, clock: &Clock) -> bool {
+        stamp == stamp::NONE
+            || (stamp::owner(stamp).is_none() && {
+                let now = clock.slice();
+                clock.rest() == 0
+                    || now.saturating_sub(self.block.last_release.get()) >= clock.rest()
+                    || stamp::age(stamp, now) >= clock.rest()
+            })
     }
 
     /// Judges the ports of a block this shard owns and takes those that `choose` picks of the

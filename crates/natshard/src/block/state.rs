@@ -10,6 +10,12 @@
 //!       close                (generation + 1, a grace period later)
 //!         v
 //!       Closed (the page is going away)
+//!
+//!                claim                      assign               condemn
+//!        Free ----------> Heating(shard) ----------> Assigned ------------> Assigned, condemned
+//!         ^                                             <------------------  |
+//!         |                                                    pardon       |
+//!         +------------------------------- recycle --------------------------+
 //! ```
 
 use crate::id::ShardId;
@@ -26,15 +32,17 @@ pub enum Phase {
     Cooling = 2,
     /// Its page is being taken down.
     Closed = 3,
+    /// Its ports belong to subscribers; any shard takes them, each by winning its stamp.
+    Assigned = 8,
 }
 
-const PHASE: u64 = 0b11;
+const PHASE: u64 = 0b1011;
 const CONDEMNED: u64 = 1 << 2;
 const SHARD_SHIFT: u32 = 8;
 const SHARD: u64 = 0xff << SHARD_SHIFT;
 const GENERATION_SHIFT: u32 = 32;
 
-/// The packed state word: phase in bits 0-1, condemned in bit 2, the shard that heated it last in
+/// The packed state word: phase in bits 0-1 and 3, condemned in bit 2, the shard that heated it last in
 /// bits 8-15, the generation in bits 32-63.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BlockState(u64);
@@ -65,8 +73,15 @@ impl BlockState {
             0 => Phase::Free,
             1 => Phase::Heating,
             2 => Phase::Cooling,
+            8 => Phase::Assigned,
             _ => Phase::Closed,
         }
+    }
+
+    /// Whether its ports come back and rest while nobody heats it.
+    #[must_use]
+    pub const fn is_handed_out(self) -> bool {
+        matches!(self.phase(), Phase::Cooling | Phase::Assigned)
     }
 
     /// Whether a reclaimer found it empty and deferred its recycling to the epoch.
@@ -133,11 +148,21 @@ impl BlockState {
         }
     }
 
-    /// Marks a cooling block for recycling; exactly one reclaimer wins this.
+    /// Heating to assigned, by its owner.
+    #[must_use]
+    pub const fn assign(self, shard: ShardId) -> Option<Self> {
+        if self.is_heated_by(shard) {
+            Some(self.with(Phase::Assigned))
+        } else {
+            None
+        }
+    }
+
+    /// Marks a cooling or assigned block for recycling; exactly one reclaimer wins this.
     #[must_use]
     pub const fn condemn(self) -> Option<Self> {
         match self.phase() {
-            Phase::Cooling if !self.is_condemned() => Some(BlockState(self.0 | CONDEMNED)),
+            Phase::Cooling | Phase::Assigned if !self.is_condemned() => Some(BlockState(self.0 | CONDEMNED)),
             _ => None,
         }
     }
@@ -146,7 +171,9 @@ impl BlockState {
     #[must_use]
     pub const fn pardon(self) -> Option<Self> {
         match self.phase() {
-            Phase::Cooling if self.is_condemned() => Some(BlockState(self.0 & !CONDEMNED)),
+            Phase::Cooling | Phase::Assigned if self.is_condemned() => {
+                Some(BlockState(self.0 & !CONDEMNED))
+            }
             _ => None,
         }
     }
@@ -155,7 +182,7 @@ impl BlockState {
     #[must_use]
     pub const fn recycle(self) -> Option<Self> {
         match self.phase() {
-            Phase::Cooling if self.is_condemned() => {
+            Phase::Cooling | Phase::Assigned if self.is_condemned() => {
                 Some(BlockState::free(self.generation().wrapping_add(1)))
             }
             _ => None,
@@ -203,6 +230,8 @@ mod tests {
                 let heating = free.claim(shard).unwrap();
                 let cooling = heating.cool(shard).unwrap();
                 states.extend([heating, cooling, cooling.condemn().unwrap()]);
+                let assigned = heating.assign(shard).unwrap();
+                states.extend([assigned, assigned.condemn().unwrap()]);
             }
         }
         states
@@ -214,17 +243,19 @@ mod tests {
             let (phase, condemned) = (state.phase(), state.is_condemned());
             let mine = phase == Phase::Heating && state.shard() == ME;
             let cooling = phase == Phase::Cooling;
+            let given = cooling || phase == Phase::Assigned;
             assert_eq!(state.claim(ME).is_some(), phase == Phase::Free, "{state:?}");
             assert_eq!(state.abandon(ME).is_some(), mine, "{state:?}");
             assert_eq!(state.cool(ME).is_some(), mine, "{state:?}");
+            assert_eq!(state.assign(ME).is_some(), mine, "{state:?}");
             assert_eq!(state.reheat(ME).is_some(), cooling, "{state:?}");
             assert_eq!(
                 state.condemn().is_some(),
-                cooling && !condemned,
+                given && !condemned,
                 "{state:?}"
             );
-            assert_eq!(state.pardon().is_some(), cooling && condemned, "{state:?}");
-            assert_eq!(state.recycle().is_some(), cooling && condemned, "{state:?}");
+            assert_eq!(state.pardon().is_some(), given && condemned, "{state:?}");
+            assert_eq!(state.recycle().is_some(), given && condemned, "{state:?}");
             assert_eq!(state.close().is_some(), phase == Phase::Free, "{state:?}");
             assert_eq!(
                 state.unclose().is_some(),
@@ -243,8 +274,9 @@ mod tests {
                 (state.abandon(ME), Phase::Free, false, ME),
                 (state.cool(ME), Phase::Cooling, false, ME),
                 (state.reheat(ME), Phase::Heating, false, ME),
-                (state.condemn(), Phase::Cooling, true, state.shard()),
-                (state.pardon(), Phase::Cooling, false, state.shard()),
+                (state.assign(ME), Phase::Assigned, false, ME),
+                (state.condemn(), phase, true, state.shard()),
+                (state.pardon(), phase, false, state.shard()),
                 (state.close(), Phase::Closed, false, state.shard()),
                 (state.unclose(), Phase::Free, false, state.shard()),
             ] {

@@ -3,7 +3,7 @@
 use crate::protocol::Protocol;
 
 /// How many ports one subscriber may hold of a pool, those that rest included
-/// (RFC 6888 REQ-4, REQ-8). The default limits nothing.
+/// (RFC 6888 REQ-4, REQ-8). The default limits nothing beyond [`MOST`](Self::MOST).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct SubscriberLimit {
     pub(crate) each: [Option<u16>; 3],
@@ -11,6 +11,10 @@ pub struct SubscriberLimit {
 }
 
 impl SubscriberLimit {
+    /// The most ports of one protocol that a subscriber can hold of a pool that keeps books of
+    /// subscribers, whether it limits them or not.
+    pub const MOST: u16 = if crate::sync::MODEL { 3 } else { 32_767 };
+
     /// No limit yet.
     #[must_use]
     pub const fn new() -> Self {
@@ -32,6 +36,23 @@ impl SubscriberLimit {
     pub const fn total(mut self, ports: u32) -> Self {
         self.total = Some(ports);
         self
+    }
+
+    /// Whether one who holds `held` may have so many more.
+    pub(crate) fn allows(&self, held: [u16; 3], protocol: Protocol, ports: u16) -> bool {
+        let index = protocol.as_index();
+        let after = u32::from(held[index]) + u32::from(ports);
+        let each = self.each[index].unwrap_or(Self::MOST).min(Self::MOST);
+        let all: u32 = held.iter().copied().map(u32::from).sum();
+        after <= u32::from(each)
+            && self
+                .total
+                .is_none_or(|total| all + u32::from(ports) <= total)
+    }
+
+    /// Whether anything is limited.
+    pub(crate) fn is_any(&self) -> bool {
+        *self != SubscriberLimit::new()
     }
 }
 

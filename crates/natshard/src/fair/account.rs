@@ -1,0 +1,497 @@
+//! The books of one subscriber in one pool: what it holds, and what of that still rests.
+//!
+//! # Protocol
+//!
+//! Three counters that only rise, each packed by protocol ([`Counts`]):
+//!
+//! * `taken`: leases charged. Rises by compare-and-swap, only if the limit allows it.
+//! * `released` (of the active part): leases given back. The slot of the slice in which that
+//!   happened remembers how far it had come.
+//! * `rested`: how far `released` had come in the latest slice whose ports have all rested. Raised
+//!   from the slots that are due, by anybody, any number of times: raising is idempotent.
+//!
+//! Held, and measured against the limit, is `taken - rested`. A charge reads `taken`, then
+//! `rested`, and swaps `taken`: `rested` can only have grown meanwhile, so the limit is never
+//! exceeded, however many shards charge at once. A refusal has looked at every slot, and at
+//! `taken` and `rested` once more.
+//!
+//! A lease given back unused takes its charge back: `taken` falls by one, which the swap of
+//! anybody else notices.
+//!
+//! The **active part** (slots, port blocks) is lent to an account while it holds anything, and
+//! taken back by whoever finds it at rest: `taken` gets an odd version, which stops every charge;
+//! pairing and active part are cleared, each by a swap of a word that bears the version; `taken`
+//! gets the next even version. Every step is idempotent and whoever meets the odd version does
+//! them all, so nobody waits. The active part is reused a grace period later.
+
+use crate::clock::Clock;
+use crate::fair::counts::Counts;
+use crate::fair::policy::SubscriberLimit;
+use crate::fair::table::Table;
+use crate::planted::{self, Bug};
+use crate::protocol::Protocol;
+use crate::reclaim::Pin;
+use crate::sync::{MODEL, Word};
+
+// Counters are told apart modulo twice what can be held.
+const _: () = assert!(SubscriberLimit::MOST < 1 << 15);
+
+/// Slices told apart: more than a port rests.
+const SLOTS: usize = if MODEL { 3 } else { 18 };
+
+/// Port blocks one subscriber can hold.
+pub(crate) const BLOCKS: usize = if MODEL { 2 } else { 16 };
+
+/// What is known of one subscriber: 48 bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Account {
+    /// Its place in the table: order in the upper half, the next entry in the lower.
+    pub(super) chain: Word,
+    /// Written before it is linked.
+    pub(super) subscriber: Word,
+    taken: Word,
+    rested: Word,
+    /// The active part and one more (bits 0-31), the pool (32-47, constant), and the even version
+    /// of `taken` it was empty or lent under (48-63).
+    pub(super) active: Word,
+    /// The public address it is paired with, under the same version; see [`Pairing`].
+    address: Word,
+}
+
+const _: () = assert!(MODEL || size_of::<Account>() == 48);
+
+/// What an account needs while it holds anything.
+#[derive(Debug)]
+pub(crate) struct Active {
+    /// The account and one more; zero while it is lent to none.
+    pub(super) owner: Word,
+    /// The next of the spare ones, and one more.
+    pub(super) next: Word,
+    released: Word,
+    /// How far `released` had come in a slice, tagged with it; zero when empty.
+    slots: [Word; SLOTS],
+    /// Port blocks held, by protocol.
+    blocks_held: Word,
+    /// Which, each as [`PortBlock`](super::assigned::PortBlock) bits; zero when empty.
+    pub(super) blocks: [Word; BLOCKS],
+    /// Whether a refusal was told, by protocol.
+    told: Word,
+}
+
+impl Default for Active {
+    fn default() -> Self {
+        Active {
+            owner: Word::new(0),
+            next: Word::new(0),
+            released: Word::new(0),
+            slots: std::array::from_fn(|_| Word::new(0)),
+            blocks_held: Word::new(0),
+            blocks: std::array::from_fn(|_| Word::new(0)),
+            told: Word::new(0),
+        }
+    }
+}
+
+/// The tag of a slice; never zero.
+fn tag(slice: u64) -> u16 {
+    (slice % 65_535) as u16 + 1
+}
+
+/// How many slices ago a tag was, if it was less than 65,535 ago.
+fn age(tag: u16, now: u64) -> u64 {
+    (now % 65_535 + 65_535 - u64::from(tag - 1)) % 65_535
+}
+
+/// The word of a pairing or an active part: a value under a version, and constant bits between.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Versioned(u64);
+
+impl Versioned {
+    const VALUE: u64 = 0xffff_ffff;
+
+    fn version(self) -> u16 {
+        (self.0 >> 48) as u16
+    }
+
+    fn with_version(self, version: u16) -> Self {
+        Versioned(self.0 & !(0xffff << 48) | u64::from(version) << 48)
+    }
+
+    fn value(self) -> u32 {
+        self.0 as u32
+    }
+
+    fn with_value(self, value: u32) -> Self {
+        Versioned(self.0 & !Self::VALUE | u64::from(value))
+    }
+}
+
+/// A public address as an account remembers it: its key, and the ordinal of its window.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Pairing {
+    pub(crate) space: u16,
+    pub(crate) key: u32,
+}
+
+impl Pairing {
+    /// Zero in the middle bits means none; a space is remembered as one more.
+    fn of(word: Versioned) -> Option<Self> {
+        let space = (word.0 >> 32) as u16;
+        (space != 0).then(|| Pairing {
+            space: space - 1,
+            key: word.value(),
+        })
+    }
+
+    fn under(self, version: u16) -> Versioned {
+        let space = u64::from(self.space + 1) << 32;
+        Versioned(space | u64::from(self.key)).with_version(version)
+    }
+}
+
+/// Where the books of an account are kept: the account with its table, clock and the caller's pin.
+#[derive(Clone, Copy)]
+pub(crate) struct Books<'a> {
+    pub(super) table: &'a Table,
+    pub(super) account: &'a Account,
+    /// The account's number in the table.
+    pub(crate) number: u32,
+    pub(crate) clock: &'a Clock,
+    pub(crate) pin: &'a Pin<'a>,
+}
+
+/// What became of the pairing when an account came to rest.
+pub(crate) type Unbound = Option<Pairing>;
+
+impl<'a> Books<'a> {
+    pub(crate) fn subscriber(&self) -> u64 {
+        self.account.subscriber.get()
+    }
+
+    /// The pool, by number.
+    pub(crate) fn pool(&self) -> u16 {
+        (self.account.active.get() >> 32) as u16
+    }
+
+    fn taken(&self) -> Counts {
+        Counts(self.account.taken.get())
+    }
+
+    fn rested(&self) -> Counts {
+        Counts(self.account.rested.get())
+    }
+
+    /// `taken` under an even version: a retirement under way is completed first.
+    fn steady(&self) -> Counts {
+        loop {
+            let taken = self.taken();
+            if taken.version().is_multiple_of(2) {
+                return taken;
+            }
+            self.complete(taken);
+        }
+    }
+
+    /// Ports held, by protocol: leased, or resting. Exact when nobody works on the account.
+    pub(crate) fn held(&self) -> [u16; 3] {
+        self.settle();
+        let taken = self.steady();
+        taken.since(self.rested())
+    }
+
+    /// Ports leased, by protocol.
+    pub(crate) fn leased(&self) -> [u16; 3] {
+        let taken = self.steady();
+        match self.active() {
+            Some(active) => taken.since(Counts(active.released.get())),
+            None => [0; 3],
+        }
+    }
+
+    /// The active part, if it has one.
+    pub(super) fn active(&self) -> Option<&'a Active> {
+        let word = Versioned(self.account.active.get());
+        let number = word.value().checked_sub(1)?;
+        self.table.active(number)
+    }
+
+    /// Charges so many ports of one protocol, all or none; `false` when that would exceed the
+    /// limit.
+    pub(crate) fn charge(&self, protocol: Protocol, ports: u16, limit: &SubscriberLimit) -> bool {
+        loop {
+            let taken = self.steady();
+            self.attach(taken.version());
+            let rested = self.rested();
+            let held = taken.since(rested);
+            if !limit.allows(held, protocol, ports) {
+                let unchanged = !self.settle() && self.taken() == taken && self.rested() == rested;
+                if unchanged {
+                    return false;
+                }
+                continue;
+            }
+            let more = taken.plus(protocol, ports);
+            if planted::on(Bug::ChargeChecksThenAdds) {
+                self.account.taken.set(self.taken().plus(protocol, ports).0);
+                return true;
+            }
+            if self.account.taken.exchange(taken.0, more.0).is_ok() {
+                return true;
+            }
+        }
+    }
+
+    /// Takes a charge back: nothing was leased, or nothing need rest.
+    pub(crate) fn uncharge(&self, protocol: Protocol, ports: u16) {
+        loop {
+            // Even: what is charged keeps the account from being retired.
+            let taken = self.taken();
+            let less = taken.minus(protocol, ports);
+            if self.account.taken.exchange(taken.0, less.0).is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// A charged port begins to rest.
+    pub(crate) fn release(&self, protocol: Protocol) {
+        if self.clock.rest() == 0 {
+            self.uncharge(protocol, 1);
+            return;
+        }
+        // Lent as long as anything is charged.
+        let Some(active) = self.active() else { return };
+        let released = loop {
+            let before = Counts(active.released.get());
+            let after = before.plus(protocol, 1);
+            if active.released.exchange(before.0, after.0).is_ok() {
+                break after;
+            }
+        };
+        loop {
+            // After `released`: whatever it counts was given back in this slice at the latest.
+            let slice = self.clock.slice();
+            let slot = &active.slots[slice as usize % SLOTS];
+            let seen = Counts(slot.get());
+            let next = if seen.version() == tag(slice) {
+                seen.latest(released)
+            } else if seen.0 != 0 {
+                // Of an earlier round, and due: it must not be lost.
+                self.settle();
+                continue;
+            } else {
+                released.tagged(tag(slice))
+            };
+            if next == seen || slot.exchange(seen.0, next.0).is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// Raises `rested` by what has rested; whether anything was due.
+    pub(crate) fn settle(&self) -> bool {
+        let Some(active) = self.active() else {
+            return false;
+        };
+        let mut due = false;
+        for slot in &active.slots {
+            let seen = Counts(slot.get());
+            // The time after the slot: no tag seen is of a later slice.
+            if seen.0 == 0 || age(seen.version(), self.clock.slice()) < self.clock.rest() {
+                continue;
+            }
+            due = true;
+            self.raise(slot, seen);
+            // Only now: what the slot said is in `rested`.
+            let _ = slot.exchange(seen.0, 0);
+        }
+        due
+    }
+
+    /// Raises `rested` to what a slot says, as long as the slot says it: afterwards somebody else
+    /// has.
+    fn raise(&self, slot: &Word, seen: Counts) {
+        loop {
+            let rested = self.rested();
+            if slot.get() != seen.0 {
+                return;
+            }
+            let raised = rested.latest(seen.bare());
+            if raised == rested || self.account.rested.exchange(rested.0, raised.0).is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// Lends the account an active part, unless it has one, or its version has moved on.
+    fn attach(&self, version: u16) {
+        let empty = Versioned(self.account.active.get());
+        if empty.value() != 0 || empty.version() != version {
+            return;
+        }
+        let (number, active) = self.table.take_active();
+        // At rest all three agree.
+        active.released.set(self.rested().bare().0);
+        for word in active.slots.iter().chain(&active.blocks) {
+            word.set(0);
+        }
+        active.blocks_held.set(0);
+        active.told.set(0);
+        active.owner.set(u64::from(self.number) + 1);
+        let lent = empty.with_value(number + 1);
+        if self.account.active.exchange(empty.0, lent.0).is_err() {
+            active.owner.set(0);
+            self.table.give_active(number);
+        }
+    }
+
+    /// Takes the active part back from an account that holds nothing; `None` when it holds
+    /// something, or somebody else was faster.
+    pub(crate) fn retire(&self) -> Option<Unbound> {
+        self.settle();
+        let taken = self.steady();
+        let idle = taken.bare() == self.rested().bare()
+            && self
+                .active()
+                .is_some_and(|active| active.blocks_held.get() == 0);
+        if !idle {
+            return None;
+        }
+        let taken = if planted::on(Bug::RetireTrustsTheFirstLook) {
+            self.steady()
+        } else {
+            taken
+        };
+        let retiring = taken.next_version();
+        let won = self.account.taken.exchange(taken.0, retiring.0).is_ok();
+        won.then(|| self.complete(retiring))
+    }
+
+    /// Completes a retirement; what the caller unbound.
+    fn complete(&self, retiring: Counts) -> Unbound {
+        let (before, after) = (
+            retiring.version().wrapping_sub(1),
+            retiring.version().wrapping_add(1),
+        );
+        // A port block may have been charged, and its port taken back as unused, between the look
+        // at the blocks and the swap of `taken`: then everything stays, under the next version.
+        // Nobody can charge one now; should one go now, whoever sees it gone clears, which does no
+        // harm.
+        let keep = self
+            .active()
+            .is_some_and(|active| active.blocks_held.get() != 0);
+        let paired = Versioned(self.account.address.get());
+        let mut unbound = None;
+        if paired.version() == before {
+            let next = if keep { paired } else { Versioned(0) }.with_version(after);
+            if self.account.address.exchange(paired.0, next.0).is_ok() && !keep {
+                unbound = Pairing::of(paired);
+            }
+        }
+        let lent = Versioned(self.account.active.get());
+        if lent.version() == before && keep {
+            let next = lent.with_version(after);
+            let _ = self.account.active.exchange(lent.0, next.0);
+        } else if lent.version() == before {
+            let empty = lent.with_value(0).with_version(after);
+            let won = self.account.active.exchange(lent.0, empty.0).is_ok();
+            if let Some(number) = lent.value().checked_sub(1).filter(|_| won) {
+                self.table.retire_active(number, self.pin);
+            }
+        }
+        let done = retiring.next_version();
+        let _ = self.account.taken.exchange(retiring.0, done.0);
+        unbound
+    }
+
+    /// The address the subscriber is paired with.
+    pub(crate) fn pairing(&self) -> Option<Pairing> {
+        Pairing::of(Versioned(self.account.address.get()))
+    }
+
+    /// Pairs the subscriber with an address, unless it is paired; the pairing that holds, and
+    /// whether it is new. The caller has charged a port, which keeps the pairing.
+    pub(crate) fn pair(&self, with: Pairing) -> (Pairing, bool) {
+        loop {
+            let seen = Versioned(self.account.address.get());
+            if let Some(paired) = Pairing::of(seen) {
+                return (paired, false);
+            }
+            let bound = with.under(seen.version());
+            if self.account.address.exchange(seen.0, bound.0).is_ok() {
+                return (with, true);
+            }
+        }
+    }
+
+    /// Charges a port block; `false` at the limit. The caller has charged a port, which keeps the
+    /// active part.
+    pub(crate) fn charge_block(&self, protocol: Protocol, each: u16, total: u16) -> bool {
+        let Some(active) = self.active() else {
+            return false;
+        };
+        loop {
+            let held = Counts(active.blocks_held.get());
+            let by = held.since(Counts::default());
+            if by[protocol.as_index()] >= each || by.iter().sum::<u16>() >= total {
+                return false;
+            }
+            let more = held.plus(protocol, 1);
+            if active.blocks_held.exchange(held.0, more.0).is_ok() {
+                return true;
+            }
+        }
+    }
+
+    /// Takes the charge of a port block back.
+    pub(crate) fn uncharge_block(&self, protocol: Protocol) {
+        let Some(active) = self.active() else { return };
+        loop {
+            let held = Counts(active.blocks_held.get());
+            let less = held.minus(protocol, 1);
+            if active.blocks_held.exchange(held.0, less.0).is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// Remembers a port block that was charged.
+    pub(crate) fn note_block(&self, bits: u64) {
+        let Some(active) = self.active() else { return };
+        // There are as many places as blocks can be charged.
+        let place = active.blocks.iter().find(|place| place.exchange(0, bits).is_ok());
+        debug_assert!(place.is_some(), "a charged block has a place");
+    }
+
+    /// Forgets a port block; whether it was remembered.
+    pub(crate) fn forget_block(&self, bits: u64) -> bool {
+        self.active().is_some_and(|active| {
+            let mut places = active.blocks.iter();
+            places.any(|place| place.exchange(bits, 0).is_ok())
+        })
+    }
+
+    /// The port blocks remembered.
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = u64> + use<'a> {
+        let active = self.active();
+        let places = active.into_iter().flat_map(|active| &active.blocks);
+        places.map(Word::get).filter(|&bits| bits != 0)
+    }
+
+    /// Whether a refusal is to be told: once, until [`clear_told`](Self::clear_told).
+    pub(crate) fn tell_once(&self, protocol: Protocol) -> bool {
+        let bit = 1 << protocol.as_index();
+        self.active()
+            .is_some_and(|active| active.told.set_bits(bit) & bit == 0)
+    }
+
+    /// The subscriber is well below its limit again.
+    pub(crate) fn clear_told(&self, protocol: Protocol) {
+        let bit = 1 << protocol.as_index();
+        if let Some(active) = self.active()
+            && active.told.get() & bit != 0
+        {
+            active.told.clear_bits(bit);
+        }
+    }
+}
