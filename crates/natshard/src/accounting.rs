@@ -37,12 +37,18 @@ struct Parts {
 
 impl Parts {
     fn of(here: BlockRef<'_>, hand: &Mask) -> Self {
-        if !matches!(here.state().phase(), Phase::Heating | Phase::Cooling) {
-            return Parts::default();
-        }
-        let cooling = here.bits();
-        let unissued = hand.without(&cooling);
-        let leased = Mask::FULL.without(&cooling).without(&unissued);
+        let released = here.bits();
+        let (cooling, unissued) = match here.state().phase() {
+            Phase::Heating | Phase::Cooling => (released, hand.without(&released)),
+            // In nobody's hand: who comes first takes one.
+            Phase::Assigned => {
+                let stamped = released.iter().filter(|&port| here.is_stamped(port));
+                let cooling: Mask = stamped.collect();
+                (cooling, released.without(&cooling))
+            }
+            Phase::Free | Phase::Closed => return Parts::default(),
+        };
+        let leased = Mask::FULL.without(&released).without(&unissued);
         Parts {
             unissued,
             leased,
@@ -126,6 +132,7 @@ pub(crate) fn census(inner: &Inner, _pin: &Pin<'_>) -> Census {
                     Phase::Free | Phase::Closed => census.blocks.free += 1,
                     Phase::Heating => census.blocks.heating += 1,
                     Phase::Cooling => census.blocks.cooling += 1,
+                    Phase::Assigned => census.blocks.assigned += 1,
                 }
                 let hand = hands.get(&(std::ptr::from_ref(page), block));
                 let parts = Parts::of(held, hand.unwrap_or(&Mask::EMPTY));

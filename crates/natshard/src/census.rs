@@ -14,7 +14,8 @@ pub struct PoolCensus {
     pub capacity: u64,
     /// Ports of blocks nobody has taken since they were last recycled, unopened ones included.
     pub free: u64,
-    /// Ports that lie in a shard's heating block and were not leased yet.
+    /// Ports that lie in a shard's heating block, or in a block of port blocks or deterministic
+    /// ranges, and were not leased yet (or are known to have rested).
     pub unissued: u64,
     /// Ports leased to somebody.
     pub leased: u64,
@@ -75,4 +76,6 @@ pub struct BlockCensus {
     pub heating: u64,
     /// Blocks handed out, waiting to be reclaimed.
     pub cooling: u64,
+    /// Blocks whose ports belong to subscribers.
+    pub assigned: u64,
 }

@@ -15,6 +15,7 @@ use crate::config::EngineConfig;
 use crate::config_error::{ConfigError, ConfigFault};
 use crate::error::ShardError;
 use crate::event::{EventReader, EventRings};
+use crate::fair::{self, SubscriberCensus, Table};
 use crate::ground::Ground;
 use crate::id::{PoolId, RealmId, ShardId};
 use crate::inner::{Handle, Inner, ShardShared};
@@ -60,9 +61,10 @@ impl Engine {
         let (order, seed, max_cooling) = (config.port_order, config.seed, config.max_cooling);
         let shards = shards.collect();
         let events = EventRings::new(config.events, config.shards);
+        let accounts = Table::new(config.max_subscribers);
         let first = Arc::new(Layout::build(config, &mut names, None));
         let inner = Arc::new(Inner {
-            ground: Arc::new(Ground::new(clock, events)),
+            ground: Arc::new(Ground::new(clock, events, accounts)),
             shards,
             order,
             seed,
@@ -237,6 +239,15 @@ impl Engine {
         accounting::census(self.inner(), &pin)
     }
 
+    /// What each subscriber holds of pools that keep books of subscribers. Takes time in proportion
+    /// to those that hold something; exact when no burst is open.
+    #[must_use]
+    pub fn subscribers(&self) -> Vec<SubscriberCensus> {
+        let visit = self.inner().ground.visit();
+        let pin = visit.pin();
+        fair::subscribers_census(self.inner(), &pin)
+    }
+
     /// The counters, as last published.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -322,7 +333,10 @@ fn owner(inner: &Inner, realm: RealmId, protocol: Protocol, public: SocketAddr) 
         public.port() as usize % PORTS,
     );
     let here = page.block(block);
-    let busy = matches!(here.state().phase(), Phase::Heating | Phase::Cooling);
+    let busy = matches!(
+        here.state().phase(),
+        Phase::Heating | Phase::Cooling | Phase::Assigned
+    );
     if !busy || here.bits().contains(port) {
         return None;
     }

@@ -7,6 +7,7 @@ use crossbeam_queue::ArrayQueue;
 
 use crate::clock::Clock;
 use crate::event::EventRings;
+use crate::fair::{Books, Table};
 use crate::reclaim::{Participant, Pin, Reclaimer};
 use crate::sync::{Counter, Flag};
 
@@ -28,6 +29,8 @@ pub struct Ground {
     pub(crate) refused_tokens: Counter,
     pub(crate) open_addresses: Counter,
     pub(crate) awaiting_grace: Counter,
+    /// The books of subscribers.
+    pub(crate) accounts: Table,
     /// Where events wait, if any are told.
     pub(crate) events: Option<Arc<EventRings>>,
     /// Whether somebody reads them.
@@ -35,7 +38,7 @@ pub struct Ground {
 }
 
 impl Ground {
-    pub(crate) fn new(clock: Clock, events: Option<Arc<EventRings>>) -> Self {
+    pub(crate) fn new(clock: Clock, events: Option<Arc<EventRings>>, accounts: Table) -> Self {
         Ground {
             reclaimer: Reclaimer::default(),
             spare: ArrayQueue::new(16),
@@ -47,9 +50,16 @@ impl Ground {
             refused_tokens: Counter::default(),
             open_addresses: Counter::default(),
             awaiting_grace: Counter::default(),
+            accounts,
             events,
             events_taken: Arc::default(),
         }
+    }
+
+    /// The books of an account by its number.
+    pub(crate) fn books<'a>(&'a self, number: u32, pin: &'a Pin<'a>) -> Option<Books<'a>> {
+        let events = self.events.as_deref();
+        Books::open(&self.accounts, number, &self.clock, events, pin)
     }
 
     /// A participant for one visit.

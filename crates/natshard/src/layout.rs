@@ -6,6 +6,7 @@
 //! thus share the very same blocks (F1), and a pool searches only blocks it has ports in.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use ipnet::IpNet;
 use crate::block::Mask;
 use crate::config::{EngineConfig, PoolConfig};
 use crate::config_error::{ConfigError, ConfigFault};
-use crate::fair;
+use crate::fair::{self, Pairing, SubscriberPolicy};
 use crate::hints::{BLOCKS, BlockSet};
 use crate::id::{PoolId, RealmId};
 use crate::portset::PortSet;
@@ -80,6 +81,7 @@ pub(crate) struct PoolLayout {
     pub(crate) name: String,
     pub(crate) realm: RealmId,
     pub(crate) reuse_closed: bool,
+    pub(crate) policy: SubscriberPolicy,
     /// The regions to lease from, by protocol, then IPv4 and IPv6.
     pub(crate) regions: [[Vec<Arc<Region>>; 2]; 3],
 }
@@ -337,6 +339,7 @@ impl Layout {
                 name: pool.name.clone(),
                 realm,
                 reuse_closed: pool.reuse_closed,
+                policy: SubscriberPolicy::of(pool),
                 regions: Default::default(),
             });
             let mut of_pool: Vec<Window> =
@@ -462,6 +465,12 @@ impl Layout {
 
     pub(crate) fn realm_named(&self, name: &str) -> Option<RealmId> {
         self.realm_names.get(name).copied()
+    }
+
+    /// The address an account remembers, of a space of this layout or an earlier one.
+    pub(crate) fn address_of(&self, pairing: Pairing) -> IpAddr {
+        let space = &self.spaces[usize::from(pairing.space)];
+        space.window.address(pairing.key)
     }
 
     /// The space of a tuple, if any pool was ever there.

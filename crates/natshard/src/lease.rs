@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::ptr::NonNull;
 
 use crate::block::PORTS;
-use crate::id::RealmId;
+use crate::id::{PoolId, RealmId};
 use crate::page::Page;
 use crate::protocol::Protocol;
+use crate::reclaim::Pin;
 
 /// Why a lease ends, which decides whether its port has to rest.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -24,6 +25,10 @@ pub enum Reason {
 
 /// The pool lets closed connections' ports go without a rest.
 pub(crate) const REUSE_CLOSED: u8 = 1;
+/// The port is charged to the account whose number the lease bears.
+pub(crate) const CHARGED: u8 = 2;
+/// Its release is told; unless it is charged, the lease bears the number of its pool.
+pub(crate) const TOLD: u8 = 4;
 
 /// The right to one public tuple: given back exactly once, by
 /// [`Burst::release`](crate::Burst::release) (fast) or by being dropped (slow, on any thread, at
@@ -38,6 +43,8 @@ pub struct Lease {
     port: u16,
     tag: u8,
     flags: u8,
+    /// What the flags say.
+    note: u32,
 }
 
 const _: () = assert!(size_of::<Lease>() == 16);
@@ -57,7 +64,29 @@ impl Lease {
             port,
             tag,
             flags,
+            note: 0,
         }
+    }
+
+    /// The same lease with a further flag, and what that says.
+    pub(crate) fn noted(mut self, flag: u8, note: u32) -> Self {
+        self.flags |= flag;
+        self.note = note;
+        self
+    }
+
+    /// The account it is charged to.
+    pub(crate) fn account(&self) -> Option<u32> {
+        (self.flags & CHARGED != 0).then_some(self.note)
+    }
+
+    /// The same lease, whose release is told.
+    pub(crate) fn told(mut self, pool: PoolId) -> Self {
+        if self.flags & CHARGED == 0 {
+            self.note = pool.0.into();
+        }
+        self.flags |= TOLD;
+        self
     }
 
     #[inline]
@@ -91,6 +120,7 @@ impl Lease {
     pub fn into_raw(self) -> RawLease {
         let lease = ManuallyDrop::new(self);
         let page = lease.page();
+        page.note(lease.port, lease.flags, lease.note);
         // The generation cannot change while a port of the block is leased.
         let generation = page.block(lease.block()).state().generation();
         let raw = RawLease {
@@ -119,6 +149,8 @@ impl Lease {
         self,
         reason: Reason,
         alive: bool,
+        shard: Option<usize>,
+        pin: &Pin<'_>,
     ) -> (NonNull<Page>, usize, Option<u64>) {
         let lease = ManuallyDrop::new(self);
         let page = lease.page();
@@ -133,8 +165,12 @@ impl Lease {
         if alive && slice.is_some() {
             page.before_release(block);
         }
-        page.block(block)
-            .give_back(lease.port as usize % PORTS, slice, clock);
+        if lease.flags & (CHARGED | TOLD) == 0 {
+            page.block(block)
+                .give_back(lease.port as usize % PORTS, slice, clock);
+        } else {
+            page.give_back_noted(lease.port, (lease.flags, lease.note), slice, shard, pin);
+        }
         (lease.page, block, slice)
     }
 }
@@ -148,12 +184,13 @@ impl Drop for Lease {
             port: self.port,
             tag: self.tag,
             flags: self.flags,
+            note: self.note,
         };
         let visit = ground.visit();
         let pin = visit.pin();
         // While it was not, the engine's regions and records are not freed before the pin ends.
         let gone = ground.orphaned.get();
-        let (page, block, slice) = lease.give_back(Reason::Ended, !gone);
+        let (page, block, slice) = lease.give_back(Reason::Ended, !gone, None, &pin);
         // SAFETY: the pin was taken while the port was leased, so the page was linked then and
         // is not freed before the pin ends.
         let shared = unsafe { page.as_ref() };
@@ -180,7 +217,7 @@ impl Drop for Lease {
 ///
 /// The page came from `Box::into_raw`, is reachable only for those already pinned, and nobody
 /// else frees it.
-pub(crate) unsafe fn free_page(pin: &crate::reclaim::Pin<'_>, page: *mut Page) {
+pub(crate) unsafe fn free_page(pin: &Pin<'_>, page: *mut Page) {
     // SAFETY: still valid: nobody else frees it.
     unsafe { &*page }.ground.unlinked_pages.add(1);
     let page = SendPtr(page);

@@ -6,6 +6,7 @@ mod accounting;
 mod address;
 mod block;
 mod census;
+mod chunks;
 mod clock;
 mod config;
 mod config_error;
@@ -40,8 +41,10 @@ mod stats;
 mod sweep;
 mod sync;
 mod take;
+mod tell;
 mod tick;
 mod trie;
+mod wish;
 mod worker;
 
 pub use census::{BlockCensus, Census, PoolCensus};
@@ -54,7 +57,8 @@ pub use event::{
     PoolBooks, PortRange,
 };
 pub use fair::{
-    Deterministic, DeterministicMap, PortBlocks, SubscriberLimit, TenantShare, Threshold,
+    Deterministic, DeterministicMap, PortBlocks, SubscriberCensus, SubscriberLimit,
+    SubscriberPorts, TenantShare, Threshold,
 };
 pub use id::{PoolId, RealmId, ShardId};
 pub use lease::{Lease, RawLease, Reason};

@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use crate::block::{Block, BlockRef, Cold, Mask, PORTS, Phase};
 use crate::chunks::Chunks;
-use crate::fair::{QUARTER, QUARTERS, Titles};
+use crate::event::EventKind;
+use crate::fair::{Books, QUARTER, QUARTERS, Titles};
 use crate::ground::Ground;
 use crate::hints::{BLOCKS, BlockSet, Hint, PageHints};
-use crate::id::RealmId;
+use crate::id::{PoolId, RealmId};
+use crate::lease::{CHARGED, TOLD};
 use crate::protocol::Protocol;
+use crate::reclaim::Pin;
 use crate::space::{Record, Space, SpaceId};
 use crate::sync::{Counter, Flag, Link, Word};
 
@@ -227,7 +230,7 @@ impl Page {
         }
         let rest = here.rest(clock, clock.rest());
         let quarters = (0..QUARTERS).filter(|&quarter| {
-            let ports = Mask::range(quarter * QUARTER, (quarter + 1) * QUARTER - 1);
+            let ports = Mask::range(quarter * QUARTER, QUARTER);
             ports.without(&rest.rested).is_empty()
         });
         let leaves = rest.is_over()
@@ -262,6 +265,58 @@ impl Page {
     fn refresh(&self, block: usize) {
         if self.block(block).refresh(&self.ground.clock) {
             self.settle(block);
+        }
+    }
+
+    /// Remembers what the lease of a port knows and its token has no room for.
+    pub(crate) fn note(&self, port: u16, flags: u8, note: u32) {
+        let noted = flags & (CHARGED | TOLD);
+        if noted != 0 {
+            let word = u64::from(noted) << 32 | u64::from(note);
+            self.ledger.get_or_grow(port.into()).set(word);
+        } else if let Some(word) = self.ledger.get(port.into()) {
+            word.set(0);
+        }
+    }
+
+    /// What [`note`](Self::note) remembers of a port; the caller has redeemed its token.
+    pub(crate) fn noted(&self, port: u16) -> (u8, u32) {
+        let word = self.ledger.get(port.into()).map_or(0, Counter::get);
+        ((word >> 32) as u8, word as u32)
+    }
+
+    /// Gives back a port that is charged to an account, or whose release is told.
+    #[cold]
+    pub(crate) fn give_back_noted(
+        &self,
+        port: u16,
+        (flags, note): (u8, u32),
+        slice: Option<u64>,
+        shard: Option<usize>,
+        pin: &Pin<'_>,
+    ) {
+        let ground = &*self.ground;
+        let charged = (flags & CHARGED != 0).then(|| ground.books(note, pin));
+        let told = ground.events.as_ref().filter(|_| flags & TOLD != 0);
+        // Before anybody else can have the port.
+        let sequence = told.map(|events| events.draw());
+        let here = self.block(usize::from(port) / PORTS);
+        here.give_back(usize::from(port) % PORTS, slice, &ground.clock);
+        let books = charged.flatten();
+        if let Some(books) = &books {
+            match slice {
+                Some(_) => books.release(self.protocol),
+                None => books.uncharge(self.protocol, 1),
+            }
+        }
+        if let (Some(events), Some(sequence)) = (told, sequence) {
+            let pool = books.as_ref().map_or(note as u16, Books::pool);
+            let kind = EventKind::PortReleased {
+                protocol: self.protocol,
+                public: self.tuple(port),
+                subscriber: books.as_ref().map(Books::subscriber),
+            };
+            events.tell(shard, sequence, ground.clock.now(), PoolId(pool), kind);
         }
     }
 
@@ -302,6 +357,11 @@ impl Page {
     /// A block is free no longer.
     pub(crate) fn count_taken(&self) {
         self.free.subtract(1);
+    }
+
+    /// How many blocks are free at this moment.
+    pub(crate) fn count_free_now(&self) -> usize {
+        self.free.get() as usize
     }
 
     /// Whether every block is free.

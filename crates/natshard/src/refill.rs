@@ -82,6 +82,38 @@ impl Work<'_> {
         }
     }
 
+    /// Finds a port block, in this order: of assigned blocks with room; of free blocks; of a new
+    /// address; of those that have rested and that nobody has looked at since. `false` means that
+    /// there was none.
+    pub(crate) fn find_unit(
+        &mut self,
+        allocator: usize,
+        pool: &PoolLayout,
+        purpose: Purpose,
+    ) -> bool {
+        loop {
+            let before = self.moment(pool, purpose);
+            let near = [Stage::Half, Stage::Free, Stage::NewAddress];
+            let found = near
+                .into_iter()
+                .any(|stage| self.try_stage(allocator, pool, purpose, stage))
+                || self.sweep_for_units(|work| {
+                    [Stage::Half, Stage::Free]
+                        .into_iter()
+                        .any(|stage| work.try_regions(allocator, pool, purpose, stage))
+                })
+                || pool
+                    .regions(purpose.protocol, purpose.family)
+                    .any(|region| {
+                        region.is_clearing()
+                            && self.try_region(allocator, pool, region, Stage::Everything)
+                    });
+            if found || self.moment(pool, purpose) == before {
+                return found;
+            }
+        }
+    }
+
     /// Gives the blocks in this shard's hands back that the purpose could be served from.
     fn surrender_shared(&mut self, pool: &PoolLayout, purpose: Purpose) {
         for allocator in 0..self.worker.allocators.len() {
@@ -211,6 +243,9 @@ impl Work<'_> {
         block: usize,
         rest: u64,
     ) -> bool {
+        if self.worker.assigning.is_some() {
+            return self.assign_from(pool, region, page, block);
+        }
         let wanted = region.mask(pool.id, block);
         let Some((taken, mixed)) = self.acquire(page, block, &wanted, rest) else {
             return false;

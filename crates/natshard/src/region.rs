@@ -115,15 +115,25 @@ impl Region {
     /// The key of the next address to enlist, and its number.
     pub(crate) fn next_address(&self) -> Option<(u64, u32)> {
         let number = self.cursor.get();
-        let mut left = number;
+        self.address_at(number).map(|key| (number, key))
+    }
+
+    /// The key of an address by its number.
+    pub(crate) fn address_at(&self, mut number: u64) -> Option<u32> {
         for &(low, high) in &self.spec.ranges {
             let len = u64::from(high - low) + 1;
-            if left < len {
-                return Some((number, low + left as u32));
+            if number < len {
+                return Some(low + number as u32);
             }
-            left -= len;
+            number -= len;
         }
         None
+    }
+
+    /// How many addresses there are.
+    pub(crate) fn addresses(&self) -> u64 {
+        let ranges = self.spec.ranges.iter();
+        ranges.map(|&(low, high)| u64::from(high - low) + 1).sum()
     }
 
     /// Says that an address is enlisted; of several that helped, one moves the cursor.

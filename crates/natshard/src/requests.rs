@@ -32,6 +32,24 @@ impl Work<'_> {
         {
             return Err(AllocError::NoSuchFamily);
         }
+        if pool.policy.keeps_books()
+            && let Some(subscriber) = request.subscriber
+        {
+            return self.allocate_for(layout, pool, request, subscriber);
+        }
+        if pool.policy.is_exclusive() {
+            return Err(AllocError::SubscriberMissing);
+        }
+        self.allocate_shared(layout, pool, request)
+    }
+
+    /// A lease of ports that are anybody's.
+    pub(crate) fn allocate_shared(
+        &mut self,
+        layout: &Arc<Layout>,
+        pool: &PoolLayout,
+        request: &Request,
+    ) -> Result<Lease, AllocError> {
         if let Some((address, strictness)) = request.address {
             let family = request
                 .family
@@ -95,7 +113,7 @@ impl Work<'_> {
     }
 
     /// A port of one address.
-    fn allocate_at(
+    pub(crate) fn allocate_at(
         &mut self,
         layout: &Arc<Layout>,
         pool: &PoolLayout,
@@ -136,7 +154,7 @@ impl Work<'_> {
     }
 
     /// The open page of an address of the pool, and the class of the address.
-    fn page_of<'p>(
+    pub(crate) fn page_of<'p>(
         &mut self,
         layout: &'p Layout,
         pool: &PoolLayout,
@@ -184,6 +202,9 @@ impl Work<'_> {
         let wanted = class.mask(pool.id, block);
         if !wanted.contains(port) {
             return Err(AllocError::Excluded);
+        }
+        if pool.policy.is_exclusive() {
+            return self.reserve_apart(page, block, port, pool);
         }
         let only: Mask = [port].into_iter().collect();
         self.take_one(page, block, &only, pool, &|ports| {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::block::PORTS;
 use crate::error::{AllocError, ReleaseError};
+use crate::fair;
 use crate::id::{PoolId, ShardId};
 use crate::inner::{Handle, ShardShared};
 use crate::lease::{Lease, RawLease, Reason};
@@ -73,6 +74,7 @@ impl Shard {
         let mut work = burst.work();
         work.surrender_all();
         work.sweep(PER_IDLE);
+        work.retire_accounts(fair::PER_IDLE);
         work.seal();
         drop(burst);
         for _ in 0..3 {
@@ -123,6 +125,7 @@ impl Burst<'_> {
             work.surrender_all();
         }
         work.sweep(PER_BURST);
+        work.retire_accounts(fair::PER_BURST);
     }
 
     /// Engine time: this burst's tick, or a later one that another shard brought.
@@ -171,10 +174,13 @@ impl Burst<'_> {
             None => Err(AllocError::NoSuchPool),
             Some(pool) => work.allocate(&layout, pool, request),
         };
-        if let Err(error) = result {
-            work.count_refusal(request.pool, error);
+        match result {
+            Ok(lease) => Ok(work.told(request.pool, lease)),
+            Err(error) => {
+                work.refused(request, error);
+                Err(error)
+            }
         }
-        result
     }
 
     /// Leases up to `count` ports into `into`; says how many were had.
@@ -217,10 +223,13 @@ impl Burst<'_> {
             None => Err(AllocError::NoSuchPool),
             Some(found) => work.reserve(&layout, found, protocol, public),
         };
-        if let Err(error) = result {
-            work.count_refusal(pool, error);
+        match result {
+            Ok(lease) => Ok(work.told(pool, lease)),
+            Err(error) => {
+                work.count_refusal(pool, error);
+                Err(error)
+            }
         }
-        result
     }
 
     /// Gives a lease back; its port rests for the hold-down.
@@ -238,7 +247,8 @@ impl Burst<'_> {
             drop(lease);
             return;
         }
-        let (page, block, slice) = lease.give_back(reason, true);
+        let shard = Some(self.worker.id.as_index());
+        let (page, block, slice) = lease.give_back(reason, true, shard, &self.pin);
         let stats = &self.shard().stats;
         stats.released.bump(1);
         // SAFETY: the page was open while the port was leased, in this burst, whose pin keeps it.
@@ -291,7 +301,13 @@ impl Burst<'_> {
         if slice.is_some() {
             page.before_release(block);
         }
-        here.give_back(port, slice, clock);
+        let noted = page.noted(raw.port);
+        if noted.0 == 0 {
+            here.give_back(port, slice, clock);
+        } else {
+            let shard = Some(self.worker.id.as_index());
+            page.give_back_noted(raw.port, noted, slice, shard, &self.pin);
+        }
         page.after_release(block, slice);
         let stats = &self.shard().stats;
         stats.released.bump(1);

@@ -99,6 +99,9 @@ impl Work<'_> {
         let here = page.block(block);
         let clock = &self.inner.ground.clock;
         let rest = here.rest(clock, clock.rest());
+        if here.state().phase() == Phase::Assigned {
+            self.reclaim_units(page, block);
+        }
         let cooling = here.state().phase() == Phase::Cooling;
         if cooling
             && rest

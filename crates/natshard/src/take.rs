@@ -95,7 +95,8 @@ impl Work<'_> {
                     want_of(&self.inner.shards[state.shard().as_index()]);
                     return Mask::EMPTY;
                 }
-                Phase::Closed => return Mask::EMPTY,
+                // A subscriber's, or not to be had.
+                Phase::Assigned | Phase::Closed => return Mask::EMPTY,
             }
         }
     }

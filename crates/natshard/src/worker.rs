@@ -8,6 +8,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use crate::block::{Mask, Phase};
+use crate::event::Alarms;
+use crate::fair::Assigning;
 use crate::hints::{BLOCKS, Hint};
 use crate::id::{PoolId, ShardId};
 use crate::inner::{BATCH, Batch, Inner, ShardShared};
@@ -49,6 +51,11 @@ pub(crate) struct Worker {
     pub(crate) allocators: Vec<PortAllocator>,
     /// By [`Purpose::index`]: one more than the allocator, or zero.
     general: Vec<u32>,
+    /// The same for the fast path; stays empty where each lease is told.
+    quick: Vec<u32>,
+    pub(crate) tells_leases: bool,
+    /// What was told of exhaustion.
+    pub(crate) alarms: Alarms,
     pub(crate) refusals: Vec<Option<Refusal>>,
     /// How often an allocator took on a block.
     pub(crate) loads: u64,
@@ -63,6 +70,10 @@ pub(crate) struct Worker {
     pub(crate) sweep: Option<Sweep>,
     /// The slice the last one began in.
     pub(crate) swept_slice: Option<u64>,
+    /// What the search under way looks for, if it is a port block.
+    pub(crate) assigning: Option<Assigning>,
+    /// Where the round of active subscribers goes on.
+    pub(crate) next_active: u64,
 }
 
 impl Worker {
@@ -85,6 +96,9 @@ impl Worker {
             layout: inner.layout.load_full(),
             allocators: Vec::new(),
             general: Vec::new(),
+            quick: Vec::new(),
+            tells_leases: inner.ground.events.as_ref().is_some_and(|all| all.leases),
+            alarms: Alarms::default(),
             refusals: Vec::new(),
             loads: 0,
             by_address: HashMap::new(),
@@ -94,13 +108,15 @@ impl Worker {
             batch: None,
             sweep: None,
             swept_slice: None,
+            assigning: None,
+            next_active: 0,
         }
     }
 
     /// The allocator of a purpose, if it ever had one. On the hot path.
     #[inline]
     pub(crate) fn allocator(&mut self, purpose: Purpose) -> Option<&mut PortAllocator> {
-        let number = *self.general.get(purpose.index())?;
+        let number = *self.quick.get(purpose.index())?;
         self.allocators.get_mut((number as usize).wrapping_sub(1))
     }
 
@@ -120,6 +136,9 @@ impl Worker {
         }
         if self.general[index] == 0 {
             self.general[index] = self.new_allocator(shard) as u32 + 1;
+            if !self.tells_leases {
+                self.quick.clone_from(&self.general);
+            }
         }
         self.general[index] as usize - 1
     }
@@ -284,7 +303,12 @@ impl Work<'_> {
         if !here.hot().deferred.raise() {
             return false;
         }
-        if !here.condemn(clock) {
+        let condemned = here.condemn(clock);
+        if condemned && !page.is_unowned(block) {
+            // A port block was claimed before the mark.
+            here.keep_assigned();
+        }
+        if !condemned || !here.state().is_condemned() {
             here.hot().deferred.set(false);
             page.settle(block);
             return false;

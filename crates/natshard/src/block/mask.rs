@@ -82,12 +82,6 @@ impl Mask {
         None
     }
 
-    /// The ports from `first` to `last`.
-    #[must_use]
-    pub fn range(first: usize, last: usize) -> Mask {
-        (first..=last.min(PORTS - 1)).collect()
-    }
-
     /// The ports, ascending.
     pub fn iter(&self) -> impl Iterator<Item = usize> + use<> {
         let words = self.0;

@@ -162,7 +162,9 @@ impl BlockState {
     #[must_use]
     pub const fn condemn(self) -> Option<Self> {
         match self.phase() {
-            Phase::Cooling | Phase::Assigned if !self.is_condemned() => Some(BlockState(self.0 | CONDEMNED)),
+            Phase::Cooling | Phase::Assigned if !self.is_condemned() => {
+                Some(BlockState(self.0 | CONDEMNED))
+            }
             _ => None,
         }
     }
@@ -249,11 +251,7 @@ mod tests {
             assert_eq!(state.cool(ME).is_some(), mine, "{state:?}");
             assert_eq!(state.assign(ME).is_some(), mine, "{state:?}");
             assert_eq!(state.reheat(ME).is_some(), cooling, "{state:?}");
-            assert_eq!(
-                state.condemn().is_some(),
-                given && !condemned,
-                "{state:?}"
-            );
+            assert_eq!(state.condemn().is_some(), given && !condemned, "{state:?}");
             assert_eq!(state.pardon().is_some(), given && condemned, "{state:?}");
             assert_eq!(state.recycle().is_some(), given && condemned, "{state:?}");
             assert_eq!(state.close().is_some(), phase == Phase::Free, "{state:?}");

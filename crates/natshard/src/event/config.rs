@@ -1,5 +1,7 @@
 //! Which events are told.
 
+use std::time::Duration;
+
 /// Which events an engine tells, and how many it can hold back until they are drained.
 ///
 /// The default tells none and costs nothing.
@@ -7,6 +9,7 @@
 pub struct EventConfig {
     pub(crate) capacity: usize,
     pub(crate) leases: bool,
+    pub(crate) interval: Duration,
 }
 
 impl EventConfig {
@@ -17,6 +20,7 @@ impl EventConfig {
         EventConfig {
             capacity,
             leases: false,
+            interval: Duration::from_secs(10),
         }
     }
 
@@ -25,6 +29,14 @@ impl EventConfig {
     #[must_use]
     pub const fn leases(mut self, yes: bool) -> Self {
         self.leases = yes;
+        self
+    }
+
+    /// The least time between two events of one shard that say the same pool or address is
+    /// exhausted (RFC 8158 section 5.2); 10 s by default.
+    #[must_use]
+    pub const fn interval(mut self, least: Duration) -> Self {
+        self.interval = least;
         self
     }
 

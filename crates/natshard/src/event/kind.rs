@@ -40,8 +40,8 @@ pub enum EventKind {
         /// The protocol.
         protocol: Protocol,
     },
-    /// A port was leased (natEvent 8, NAT44 BIB create, or 10 for IPv6). Only where leases are
-    /// told.
+    /// A port was leased (natEvent 8, NAT44 BIB create; no number for IPv6). Only where leases
+    /// are told.
     PortAssigned {
         /// The protocol.
         protocol: Protocol,
@@ -50,8 +50,8 @@ pub enum EventKind {
         /// For whom, if the request said and the pool keeps books of subscribers.
         subscriber: Option<u64>,
     },
-    /// A port was given back (natEvent 9, or 11 for IPv6) and begins to rest. Only where leases
-    /// are told.
+    /// A port was given back (natEvent 9; no number for IPv6) and begins to rest. Only where
+    /// leases are told.
     PortReleased {
         /// The protocol.
         protocol: Protocol,
@@ -123,19 +123,15 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    /// The natEvent number (IPFIX information element 230) of RFC 8158.
+    /// The natEvent number (IPFIX information element 230) of RFC 8158; it has none for mappings
+    /// of IPv6 to IPv6 addresses.
     #[must_use]
-    pub const fn number(&self) -> u8 {
-        match self {
+    pub const fn number(&self) -> Option<u8> {
+        Some(match self {
             EventKind::AddressesExhausted { .. } => 3,
-            EventKind::PortAssigned { public, .. } => match public {
-                SocketAddr::V4(_) => 8,
-                SocketAddr::V6(_) => 10,
-            },
-            EventKind::PortReleased { public, .. } => match public {
-                SocketAddr::V4(_) => 9,
-                SocketAddr::V6(_) => 11,
-            },
+            EventKind::PortAssigned { public, .. } if public.is_ipv4() => 8,
+            EventKind::PortReleased { public, .. } if public.is_ipv4() => 9,
+            EventKind::PortAssigned { .. } | EventKind::PortReleased { .. } => return None,
             EventKind::PortsExhausted { .. } => 12,
             EventKind::QuotaExceeded { .. } => 13,
             EventKind::AddressBound { .. } => 14,
@@ -143,7 +139,7 @@ impl EventKind {
             EventKind::PortBlockAssigned { .. } => 16,
             EventKind::PortBlockReleased { .. } => 17,
             EventKind::ThresholdRaised { .. } | EventKind::ThresholdCleared { .. } => 18,
-        }
+        })
     }
 
     /// A short, stable name for logs.

@@ -3,12 +3,14 @@
 //! Each shard writes to a bounded ring of its own and never waits: an event that finds the ring
 //! full is counted as lost. One reader drains all rings into an [`EventSink`].
 
+mod alarms;
 mod books;
 mod config;
 mod kind;
 mod reader;
 mod ring;
 
+pub(crate) use alarms::Alarms;
 pub use books::{EventBooks, EventContradiction, PoolBooks};
 pub use config::EventConfig;
 pub use kind::{Event, EventKind, Holder, PortRange};

@@ -23,6 +23,8 @@ pub(crate) struct EventRings {
     pub(crate) rings: Box<[Ring]>,
     sequence: Counter,
     pub(crate) leases: bool,
+    /// Least time between two events of exhaustion, in milliseconds.
+    pub(crate) interval: u64,
 }
 
 impl EventRings {
@@ -39,6 +41,7 @@ impl EventRings {
             rings: rings.collect(),
             sequence: Counter::default(),
             leases: config.leases,
+            interval: u64::try_from(config.interval.as_millis()).unwrap_or(u64::MAX >> 1),
         }))
     }
 

@@ -24,7 +24,10 @@
 //! gets the next even version. Every step is idempotent and whoever meets the odd version does
 //! them all, so nobody waits. The active part is reused a grace period later.
 
+use std::cell::Cell;
+
 use crate::clock::Clock;
+use crate::event::EventRings;
 use crate::fair::counts::Counts;
 use crate::fair::policy::SubscriberLimit;
 use crate::fair::table::Table;
@@ -72,7 +75,7 @@ pub(crate) struct Active {
     slots: [Word; SLOTS],
     /// Port blocks held, by protocol.
     blocks_held: Word,
-    /// Which, each as [`PortBlock`](super::assigned::PortBlock) bits; zero when empty.
+    /// Which, each as [`PortBlock`](super::unit::PortBlock) bits; zero when empty.
     pub(super) blocks: [Word; BLOCKS],
     /// Whether a refusal was told, by protocol.
     told: Word,
@@ -150,20 +153,44 @@ impl Pairing {
 }
 
 /// Where the books of an account are kept: the account with its table, clock and the caller's pin.
-#[derive(Clone, Copy)]
 pub(crate) struct Books<'a> {
-    pub(super) table: &'a Table,
-    pub(super) account: &'a Account,
+    table: &'a Table,
+    account: &'a Account,
     /// The account's number in the table.
     pub(crate) number: u32,
-    pub(crate) clock: &'a Clock,
-    pub(crate) pin: &'a Pin<'a>,
+    clock: &'a Clock,
+    events: Option<&'a EventRings>,
+    pin: &'a Pin<'a>,
+    /// A pairing that the caller ended and has yet to tell, and the number of that event.
+    unbound: Cell<Option<(u64, Pairing)>>,
 }
 
-/// What became of the pairing when an account came to rest.
-pub(crate) type Unbound = Option<Pairing>;
-
 impl<'a> Books<'a> {
+    /// The books of an account by its number.
+    pub(crate) fn open(
+        table: &'a Table,
+        number: u32,
+        clock: &'a Clock,
+        events: Option<&'a EventRings>,
+        pin: &'a Pin<'a>,
+    ) -> Option<Self> {
+        Some(Books {
+            account: table.account(number)?,
+            table,
+            number,
+            clock,
+            events,
+            pin,
+            unbound: Cell::new(None),
+        })
+    }
+
+    /// The pairing that [`charge`](Self::charge) or [`retire`](Self::retire) ended, for the caller
+    /// to tell under this number.
+    pub(crate) fn take_unbound(&self) -> Option<(u64, Pairing)> {
+        self.unbound.take()
+    }
+
     pub(crate) fn subscriber(&self) -> u64 {
         self.account.subscriber.get()
     }
@@ -195,13 +222,12 @@ impl<'a> Books<'a> {
     /// Ports held, by protocol: leased, or resting. Exact when nobody works on the account.
     pub(crate) fn held(&self) -> [u16; 3] {
         self.settle();
-        let taken = self.steady();
-        taken.since(self.rested())
+        self.taken().since(self.rested())
     }
 
     /// Ports leased, by protocol.
     pub(crate) fn leased(&self) -> [u16; 3] {
-        let taken = self.steady();
+        let taken = self.taken();
         match self.active() {
             Some(active) => taken.since(Counts(active.released.get())),
             None => [0; 3],
@@ -345,9 +371,8 @@ impl<'a> Books<'a> {
         }
     }
 
-    /// Takes the active part back from an account that holds nothing; `None` when it holds
-    /// something, or somebody else was faster.
-    pub(crate) fn retire(&self) -> Option<Unbound> {
+    /// Takes the active part back from an account that holds nothing; whether that was so.
+    pub(crate) fn retire(&self) -> bool {
         self.settle();
         let taken = self.steady();
         let idle = taken.bare() == self.rested().bare()
@@ -355,7 +380,7 @@ impl<'a> Books<'a> {
                 .active()
                 .is_some_and(|active| active.blocks_held.get() == 0);
         if !idle {
-            return None;
+            return false;
         }
         let taken = if planted::on(Bug::RetireTrustsTheFirstLook) {
             self.steady()
@@ -364,11 +389,14 @@ impl<'a> Books<'a> {
         };
         let retiring = taken.next_version();
         let won = self.account.taken.exchange(taken.0, retiring.0).is_ok();
-        won.then(|| self.complete(retiring))
+        if won {
+            self.complete(retiring);
+        }
+        won
     }
 
-    /// Completes a retirement; what the caller unbound.
-    fn complete(&self, retiring: Counts) -> Unbound {
+    /// Completes a retirement.
+    fn complete(&self, retiring: Counts) {
         let (before, after) = (
             retiring.version().wrapping_sub(1),
             retiring.version().wrapping_add(1),
@@ -381,11 +409,15 @@ impl<'a> Books<'a> {
             .active()
             .is_some_and(|active| active.blocks_held.get() != 0);
         let paired = Versioned(self.account.address.get());
-        let mut unbound = None;
         if paired.version() == before {
             let next = if keep { paired } else { Versioned(0) }.with_version(after);
-            if self.account.address.exchange(paired.0, next.0).is_ok() && !keep {
-                unbound = Pairing::of(paired);
+            let ends = Pairing::of(paired).filter(|_| !keep);
+            // Before another pairing can begin.
+            let sequence = self.draw();
+            if self.account.address.exchange(paired.0, next.0).is_ok()
+                && let Some(ended) = ends
+            {
+                self.unbound.set(Some((sequence, ended)));
             }
         }
         let lent = Versioned(self.account.active.get());
@@ -401,7 +433,10 @@ impl<'a> Books<'a> {
         }
         let done = retiring.next_version();
         let _ = self.account.taken.exchange(retiring.0, done.0);
-        unbound
+    }
+
+    fn draw(&self) -> u64 {
+        self.events.map_or(0, EventRings::draw)
     }
 
     /// The address the subscriber is paired with.
@@ -459,7 +494,10 @@ impl<'a> Books<'a> {
     pub(crate) fn note_block(&self, bits: u64) {
         let Some(active) = self.active() else { return };
         // There are as many places as blocks can be charged.
-        let place = active.blocks.iter().find(|place| place.exchange(0, bits).is_ok());
+        let place = active
+            .blocks
+            .iter()
+            .find(|place| place.exchange(0, bits).is_ok());
         debug_assert!(place.is_some(), "a charged block has a place");
     }
 
@@ -485,13 +523,28 @@ impl<'a> Books<'a> {
             .is_some_and(|active| active.told.set_bits(bit) & bit == 0)
     }
 
-    /// The subscriber is well below its limit again.
-    pub(crate) fn clear_told(&self, protocol: Protocol) {
+    /// After a lease: a refusal is told again once the subscriber is well below its limit.
+    pub(crate) fn recover(&self, protocol: Protocol, limit: &SubscriberLimit) {
         let bit = 1 << protocol.as_index();
-        if let Some(active) = self.active()
-            && active.told.get() & bit != 0
-        {
+        let Some(active) = self.active().filter(|active| active.told.get() & bit != 0) else {
+            return;
+        };
+        let held = self.taken().since(self.rested());
+        let spare = limit.each[protocol.as_index()].map_or(0, |most| most / 8);
+        if limit.allows(held, protocol, spare + 1) {
             active.told.clear_bits(bit);
+        }
+    }
+
+    /// Ends a pairing with an address that is the pool's no longer, unless somebody else did.
+    pub(crate) fn unpair(&self, from: Pairing) {
+        let seen = Versioned(self.account.address.get());
+        if Pairing::of(seen) == Some(from) {
+            let empty = Versioned(0).with_version(seen.version());
+            let sequence = self.draw();
+            if self.account.address.exchange(seen.0, empty.0).is_ok() {
+                self.unbound.set(Some((sequence, from)));
+            }
         }
     }
 }

@@ -1,8 +1,35 @@
 //! Fair shares: what one subscriber or tenant may have of a pool.
+//!
+//! ```text
+//!   Request ──> subscribe ──> account: charge, or refuse      Table ─> Account ─> Active
+//!                  │                                            (per pool and subscriber)
+//!                  ├─ ranges   deterministic (RFC 7422): which ports, by computation
+//!                  ├─ assign   port blocks: take from one's own, or have one assigned ─> Titles
+//!                  ├─ pair     one public address per subscriber
+//!                  └─ (none)   any port of the pool
+//! ```
 
+mod account;
+mod assign;
 pub(crate) mod check;
+mod counts;
 pub(crate) mod deterministic;
+mod pair;
 mod policy;
+mod ranges;
+mod retire;
+mod subscribe;
+mod subscribers;
+mod table;
+mod unit;
 
+pub(crate) use account::{Books, Pairing};
+pub(crate) use assign::Assigning;
 pub use deterministic::{Deterministic, DeterministicMap};
 pub use policy::{PortBlocks, SubscriberLimit, TenantShare, Threshold};
+pub(crate) use retire::{PER_BURST, PER_IDLE};
+pub(crate) use subscribe::SubscriberPolicy;
+pub(crate) use subscribers::census as subscribers_census;
+pub use subscribers::{SubscriberCensus, SubscriberPorts};
+pub(crate) use table::Table;
+pub(crate) use unit::{QUARTER, QUARTERS, Titles};

@@ -173,10 +173,7 @@ impl Titles {
                 return true;
             }
             // The one giving it back finds the version changed.
-            if word
-                .exchange(seen.0, seen.next(owner, false).0)
-                .is_ok()
-            {
+            if word.exchange(seen.0, seen.next(owner, false).0).is_ok() {
                 return true;
             }
         }
@@ -222,7 +219,7 @@ impl Titles {
 }
 
 /// A port block within a page: a block of it, and consecutive quarters of that.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Unit {
     pub(crate) block: usize,
     pub(crate) first: usize,
@@ -246,10 +243,7 @@ impl Unit {
 
     /// Its ports, within the block.
     pub(crate) fn ports(self) -> Mask {
-        Mask::range(
-            self.first * QUARTER,
-            (self.first + self.count) * QUARTER - 1,
-        )
+        Mask::range(self.first * QUARTER, self.count * QUARTER)
     }
 
     /// Its first and last port.
@@ -337,7 +331,10 @@ mod tests {
         assert!(!titles.claim(first, you));
         let whole = Unit::all(3, 256).next().unwrap();
         assert!(!titles.claim(whole, you));
-        assert!(titles.claim(second, you), "nothing of the failed claim is left");
+        assert!(
+            titles.claim(second, you),
+            "nothing of the failed claim is left"
+        );
         assert_eq!(titles.owner(3, 3), you);
         assert!(titles.is_owned(first, me));
         assert!(!titles.is_owned(first, you));

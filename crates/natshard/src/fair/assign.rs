@@ -1,0 +1,467 @@
+//! Port blocks of subscribers' own (RFC 6888 REQ-13, REQ-14).
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use rand_chacha::rand_core::Rng;
+
+use crate::block::{Mask, PORTS, Phase};
+use crate::error::AllocError;
+use crate::event::{EventKind, PortRange};
+use crate::fair::Books;
+use crate::fair::policy::PortBlocks;
+use crate::fair::unit::{Owner, PortBlock, QUARTER, QUARTERS, Unit};
+use crate::hints::Hint;
+use crate::layout::{Layout, PoolLayout};
+use crate::lease::Lease;
+use crate::page::Page;
+use crate::region::Region;
+use crate::request::{Family, Request};
+use crate::shard::purpose;
+use crate::space::SpaceId;
+use crate::sweep::PER_REFILL;
+use crate::worker::{Purpose, Work};
+
+/// What a refill looks for when it is to find a port block instead of a block to heat.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Assigning {
+    owner: Owner,
+    size: u16,
+    found: Option<PortBlock>,
+}
+
+impl Work<'_> {
+    /// A port of one of the subscriber's port blocks, or of a further one; of this address, if
+    /// one is named.
+    pub(super) fn allocate_in_blocks(
+        &mut self,
+        layout: &Arc<Layout>,
+        pool: &PoolLayout,
+        request: &Request,
+        books: &Books<'_>,
+        blocks: PortBlocks,
+        address: Option<IpAddr>,
+    ) -> Result<Lease, AllocError> {
+        let serves = |block: &PortBlock| {
+            let space = &layout.spaces[usize::from(block.at.space)];
+            let at = space.window.address(block.at.key);
+            space.protocol == request.protocol
+                && address.is_none_or(|address| address == at)
+                && request.family.is_none_or(|family| family == Family::of(at))
+        };
+        loop {
+            let own = books.blocks().map(PortBlock::from_bits);
+            for block in own.filter(serves) {
+                if let Some(lease) = self.take_from(layout, pool, request, block, books) {
+                    return Ok(lease);
+                }
+            }
+            if !self.charge_block(layout, books, request, blocks) {
+                return Err(AllocError::SubscriberQuota);
+            }
+            let Err(error) = self.assign(layout, pool, request, books, blocks.size, address) else {
+                continue;
+            };
+            books.uncharge_block(request.protocol);
+            return Err(error);
+        }
+    }
+
+    /// Charges a port block; at the limit, gives those back that have rested, and tries again.
+    fn charge_block(
+        &mut self,
+        layout: &Layout,
+        books: &Books<'_>,
+        request: &Request,
+        blocks: PortBlocks,
+    ) -> bool {
+        let total = blocks.total.into();
+        let each = blocks.each[request.protocol.as_index()].map_or(total, u16::from);
+        if books.charge_block(request.protocol, each, total) {
+            return true;
+        }
+        let mut given = false;
+        for block in books.blocks().map(PortBlock::from_bits) {
+            let space = &layout.spaces[usize::from(block.at.space)];
+            let page = space.get(block.at.key).and_then(|record| record.page());
+            if let Some(page) = page {
+                given |= self.give_unit_back(page, block.unit, books);
+            }
+        }
+        given && books.charge_block(request.protocol, each, total)
+    }
+
+    /// Takes a port of a port block; `None` when it has no rested one, or is the subscriber's no
+    /// longer.
+    fn take_from(
+        &mut self,
+        layout: &Layout,
+        pool: &PoolLayout,
+        request: &Request,
+        block: PortBlock,
+        books: &Books<'_>,
+    ) -> Option<Lease> {
+        let space = layout.spaces.get(usize::from(block.at.space))?;
+        let page = space.get(block.at.key)?.page()?;
+        let class = layout.class(SpaceId(block.at.space), block.at.key)?;
+        let unit = block.unit;
+        let leasable = pool
+            .dynamic(space.protocol, unit.block, class.mask(pool.id, unit.block))
+            .and(&unit.ports());
+        let owner = Owner::account(books.number);
+        for wish in request.wishes() {
+            let wanted = leasable.and(&wish.ports(unit.block));
+            if let Some(port) = self.take_owned_by(page, unit, owner, &wanted) {
+                let departed = request.departs(wish);
+                self.shard.stats.wishes_departed.bump(u64::from(departed));
+                return Some(self.assigned_lease(page, pool, unit.block, port));
+            }
+        }
+        None
+    }
+
+    /// Takes a port of a port block if it is this owner's.
+    fn take_owned_by(
+        &mut self,
+        page: &Page,
+        unit: Unit,
+        owner: Owner,
+        wanted: &Mask,
+    ) -> Option<usize> {
+        let titles = page.titles()?;
+        let here = page.block(unit.block);
+        if wanted.is_empty() || !titles.is_owned(unit, owner) || !here.keep_assigned() {
+            return None;
+        }
+        page.before_release(unit.block);
+        let random = &mut self.worker.random;
+        let draw = |below: u32| ((u64::from(random.next_u32()) * u64::from(below)) >> 32) as u32;
+        let clock = &self.inner.ground.clock;
+        let taken = here.take_shared(self.worker.id, clock, wanted, draw)?;
+        if !titles.is_owned(unit, owner) {
+            here.put_back_taken(taken);
+            page.settle(unit.block);
+            return None;
+        }
+        Some(taken.port)
+    }
+
+    /// The lease of a port taken out of an assigned block.
+    pub(super) fn assigned_lease(
+        &self,
+        page: &Page,
+        pool: &PoolLayout,
+        block: usize,
+        port: usize,
+    ) -> Lease {
+        self.shard
+            .pools
+            .get_or_grow(pool.id.as_index())
+            .allocated
+            .bump(1);
+        let tag = page.block(block).tag(port);
+        let number = (block * PORTS + port) as u16;
+        Lease::new(page, number, tag, Self::flags(pool))
+    }
+
+    /// Assigns a further port block to the subscriber, who has been charged for it.
+    fn assign(
+        &mut self,
+        layout: &Arc<Layout>,
+        pool: &PoolLayout,
+        request: &Request,
+        books: &Books<'_>,
+        size: u16,
+        address: Option<IpAddr>,
+    ) -> Result<(), AllocError> {
+        self.worker.assigning = Some(Assigning {
+            owner: Owner::account(books.number),
+            size,
+            found: None,
+        });
+        let searched = match address {
+            Some(address) => self.search_address(layout, pool, request, address),
+            None => self.search_pool(pool, request),
+        };
+        let found = self.worker.assigning.take().and_then(|search| search.found);
+        let Some(block) = found else {
+            return Err(searched.err().unwrap_or(AllocError::PoolFull));
+        };
+        books.note_block(block.to_bits());
+        let kind = EventKind::PortBlockAssigned {
+            subscriber: books.subscriber(),
+            ports: port_range(layout, block),
+        };
+        self.tell(pool.id, kind);
+        Ok(())
+    }
+
+    fn search_pool(&mut self, pool: &PoolLayout, request: &Request) -> Result<(), AllocError> {
+        let purpose = Purpose {
+            family: request.family,
+            ..purpose(request)
+        };
+        let allocator = self.worker.allocator_index(self.shard, purpose);
+        if self.find_unit(allocator, pool, purpose) {
+            return Ok(());
+        }
+        Err(AllocError::PoolFull)
+    }
+
+    fn search_address(
+        &mut self,
+        layout: &Arc<Layout>,
+        pool: &PoolLayout,
+        request: &Request,
+        address: IpAddr,
+    ) -> Result<(), AllocError> {
+        let (page, class) = self.page_of(layout, pool, request.protocol, address)?;
+        let mut reclaimed = false;
+        loop {
+            for hint in [Hint::HALF, Hint::FREE] {
+                for region in &class.regions {
+                    let spin = self.spin();
+                    for block in page.hinted(hint, &region.blocks).iter_from(spin) {
+                        if self.assign_from(pool, region, page, block) {
+                            return Ok(());
+                        }
+                    }
+                }
+            }
+            if reclaimed {
+                return Err(AllocError::AddressFull);
+            }
+            reclaimed = true;
+            for block in class.regions.iter().flat_map(|region| region.blocks.iter()) {
+                if page.block(block).state().phase() == Phase::Assigned {
+                    self.reclaim_units(page, block);
+                }
+            }
+        }
+    }
+
+    /// Claims a port block of this block, which a search came by; whether it got one.
+    pub(crate) fn assign_from(
+        &mut self,
+        pool: &PoolLayout,
+        region: &Region,
+        page: &Page,
+        block: usize,
+    ) -> bool {
+        let Some(search) = self.worker.assigning else {
+            return false;
+        };
+        let here = page.block(block);
+        let mask = region.mask(pool.id, block);
+        let ports = pool.dynamic(page.protocol, block, mask);
+        if here.state().phase() == Phase::Free && !self.convert(page, block, search.size, &ports) {
+            return false;
+        }
+        let titles = page.titles_or_new();
+        let units: Vec4 = Unit::all(block, search.size).collect();
+        let start = self.worker.random.next_u32() as usize;
+        for index in 0..units.len {
+            let unit = units.list[(start + index) % units.len];
+            if unit.ports().and(&ports).is_empty() || !titles.claim(unit, search.owner) {
+                continue;
+            }
+            if !here.keep_assigned() {
+                titles.disclaim(unit);
+                return false;
+            }
+            if !titles.has_room(block) {
+                page.unmark(Hint::HALF, block);
+                page.settle(block);
+            }
+            let at = page.pairing();
+            let found = Some(PortBlock { at, unit });
+            self.worker.assigning = Some(Assigning { found, ..search });
+            return true;
+        }
+        // The hint was wrong; what came free meanwhile is marked again.
+        page.unmark(Hint::HALF, block);
+        page.settle(block);
+        false
+    }
+
+    /// Free to assigned: with port blocks of `size` ports wherever one has some port of `ports`.
+    pub(super) fn convert(&mut self, page: &Page, block: usize, size: u16, ports: &Mask) -> bool {
+        let here = page.block(block);
+        if !here.claim(self.id()) {
+            return false;
+        }
+        page.count_taken();
+        for hint in [Hint::FREE, Hint::HALF, Hint::RIPE] {
+            page.unmark(hint, block);
+        }
+        here.take_fresh(self.id(), &Mask::EMPTY, &self.inner.ground.clock);
+        page.titles_or_new().lay_out(block, size, ports);
+        self.shard.stats.blocks_claimed.bump(1);
+        let done = here.assign(self.id());
+        debug_assert!(done, "only the owner assigns a block");
+        page.settle(block);
+        true
+    }
+
+    /// Gives a port block back if every port of it has rested; whether it was.
+    fn give_unit_back(&mut self, page: &Page, unit: Unit, books: &Books<'_>) -> bool {
+        let Some(titles) = page.titles() else {
+            return false;
+        };
+        let ground = &self.inner.ground;
+        let block = PortBlock {
+            at: page.pairing(),
+            unit,
+        };
+        let last = || {
+            if books.forget_block(block.to_bits()) {
+                books.uncharge_block(page.protocol);
+            }
+            let (first, last) = unit.range();
+            let kind = EventKind::PortBlockReleased {
+                subscriber: books.subscriber(),
+                ports: PortRange {
+                    protocol: page.protocol,
+                    address: page.address,
+                    first,
+                    last,
+                },
+            };
+            self.tell(crate::id::PoolId(books.pool()), kind);
+        };
+        let owner = Owner::account(books.number);
+        let given = titles.give_back(unit, owner, page.block(unit.block), &ground.clock, last);
+        if given {
+            page.settle(unit.block);
+        }
+        given
+    }
+
+    /// Gives back every port block of a block that has rested, and the block once none is left.
+    pub(crate) fn reclaim_units(&mut self, page: &Page, block: usize) {
+        let Some(titles) = page.titles() else {
+            return;
+        };
+        if page.block(block).state().phase() != Phase::Assigned {
+            return;
+        }
+        let ground = &self.inner.ground;
+        let mut given = false;
+        for quarter in 0..QUARTERS {
+            let owner = titles.owner(block, quarter);
+            if owner == Owner::RESERVED {
+                let unit = Unit {
+                    block,
+                    first: quarter,
+                    count: 1,
+                };
+                given |= titles.give_back(unit, owner, page.block(block), &ground.clock, || ());
+            }
+            let books = owner
+                .number()
+                .and_then(|number| ground.books(number, self.pin));
+            let Some(books) = books else { continue };
+            let own = books.blocks().map(PortBlock::from_bits);
+            let here = own.filter(|own| {
+                own.at == page.pairing() && own.unit.block == block && own.unit.first == quarter
+            });
+            for own in here {
+                given |= self.give_unit_back(page, own.unit, &books);
+            }
+        }
+        if given {
+            page.settle(block);
+        }
+        if titles.is_unowned(block) {
+            self.condemn(page, block);
+        }
+    }
+
+    /// Leases exactly this port in a pool of port blocks: out of a quarter that is no
+    /// subscriber's, and becomes none's while something of it is reserved. Ports of deterministic
+    /// ranges are their subscribers'.
+    pub(crate) fn reserve_apart(
+        &mut self,
+        page: &Page,
+        block: usize,
+        port: usize,
+        pool: &PoolLayout,
+    ) -> Result<Lease, AllocError> {
+        let size = pool.policy.blocks.map_or(64, |blocks| blocks.size);
+        let dynamic = pool.dynamic(page.protocol, block, Mask::FULL);
+        if !dynamic.contains(port) {
+            return Err(AllocError::Excluded);
+        }
+        let here = page.block(block);
+        while !here.keep_assigned() {
+            match here.state().phase() {
+                Phase::Free => self.convert(page, block, size, &dynamic),
+                _ => return Err(AllocError::InUse),
+            };
+        }
+        let unit = Unit {
+            block,
+            first: port / QUARTER,
+            count: 1,
+        };
+        let titles = page.titles_or_new();
+        let claimed = titles.claim(unit, Owner::RESERVED);
+        if claimed && !here.keep_assigned() {
+            titles.disclaim(unit);
+            return Err(AllocError::InUse);
+        }
+        page.before_release(block);
+        let only = [port].into_iter().collect();
+        let taken = self.take_owned_by(page, unit, Owner::RESERVED, &only);
+        if taken.is_none() && claimed {
+            self.reclaim_units(page, block);
+        }
+        let port = taken.ok_or(AllocError::InUse)?;
+        Ok(self.assigned_lease(page, pool, block, port))
+    }
+
+    /// Sweeps until something can be claimed, or everything due was looked at.
+    pub(crate) fn sweep_for_units(&mut self, mut found: impl FnMut(&mut Self) -> bool) -> bool {
+        loop {
+            let now = self.inner.ground.clock.slice();
+            let done = self.worker.swept_slice == Some(now);
+            self.sweep(PER_REFILL);
+            if found(self) {
+                return true;
+            }
+            if done {
+                return false;
+            }
+        }
+    }
+}
+
+/// The port blocks of one block, without a heap.
+#[derive(Default)]
+struct Vec4 {
+    list: [Unit; QUARTERS],
+    len: usize,
+}
+
+impl FromIterator<Unit> for Vec4 {
+    fn from_iter<T: IntoIterator<Item = Unit>>(units: T) -> Self {
+        let mut all = Vec4::default();
+        for unit in units {
+            all.list[all.len] = unit;
+            all.len += 1;
+        }
+        all
+    }
+}
+
+/// The public ports of a port block.
+pub(super) fn port_range(layout: &Layout, block: PortBlock) -> PortRange {
+    let space = &layout.spaces[usize::from(block.at.space)];
+    let (first, last) = block.unit.range();
+    PortRange {
+        protocol: space.protocol,
+        address: space.window.address(block.at.key),
+        first,
+        last,
+    }
+}

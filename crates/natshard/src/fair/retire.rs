@@ -1,0 +1,53 @@
+//! Taking active parts back from subscribers that hold nothing any more.
+
+use crate::event::EventKind;
+use crate::fair::Books;
+use crate::id::PoolId;
+use crate::worker::Work;
+
+/// Active parts looked at per burst (I9).
+pub(crate) const PER_BURST: usize = 2;
+/// Active parts looked at per call of `idle`.
+pub(crate) const PER_IDLE: usize = 4096;
+
+impl Work<'_> {
+    /// Looks at so many active parts, in turn, and takes back those of subscribers at rest.
+    pub(crate) fn retire_accounts(&mut self, budget: usize) {
+        let accounts = &self.inner.ground.accounts;
+        let all = accounts.actives();
+        for _ in 0..all.min(budget as u64) {
+            let active = self.worker.next_active % all;
+            self.worker.next_active = active + 1;
+            let owner = accounts.owner(active as u32);
+            if let Some(books) = owner.and_then(|owner| self.inner.ground.books(owner, self.pin)) {
+                self.retire(&books);
+            }
+        }
+    }
+
+    fn retire(&self, books: &Books<'_>) {
+        books.retire();
+        self.tell_unbound(books);
+    }
+
+    /// Tells of a pairing that an operation on the books ended.
+    pub(super) fn tell_unbound(&self, books: &Books<'_>) {
+        let Some((sequence, ended)) = books.take_unbound() else {
+            return;
+        };
+        let ground = &self.inner.ground;
+        let Some(events) = &ground.events else { return };
+        let kind = EventKind::AddressUnbound {
+            subscriber: books.subscriber(),
+            address: self.inner.latest.load().address_of(ended),
+        };
+        let shard = Some(self.id().as_index());
+        events.tell(
+            shard,
+            sequence,
+            ground.clock.now(),
+            PoolId(books.pool()),
+            kind,
+        );
+    }
+}

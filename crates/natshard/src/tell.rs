@@ -1,0 +1,76 @@
+//! What a shard tells of its leases and refusals.
+
+use crate::error::AllocError;
+use crate::event::EventKind;
+use crate::id::PoolId;
+use crate::lease::Lease;
+use crate::request::Request;
+use crate::worker::Work;
+
+impl Work<'_> {
+    /// Tells an event about something that has happened.
+    pub(crate) fn tell(&self, pool: PoolId, kind: EventKind) {
+        let ground = &self.inner.ground;
+        if let Some(events) = &ground.events {
+            let shard = Some(self.id().as_index());
+            events.tell(shard, events.draw(), ground.clock.now(), pool, kind);
+        }
+    }
+
+    /// Tells of a lease, where leases are told, and has its release told as well.
+    pub(crate) fn told(&mut self, pool: PoolId, lease: Lease) -> Lease {
+        if self.worker.alarms.is_any() {
+            let address = lease.page().address;
+            self.worker.alarms.clear(pool, lease.protocol(), address);
+        }
+        if !self.worker.tells_leases {
+            return lease;
+        }
+        let account = lease.account();
+        let books = account.and_then(|account| self.inner.ground.books(account, self.pin));
+        let kind = EventKind::PortAssigned {
+            protocol: lease.protocol(),
+            public: lease.addr(),
+            subscriber: books.map(|books| books.subscriber()),
+        };
+        self.tell(pool, kind);
+        lease.told(pool)
+    }
+
+    /// Counts a refusal, and tells of it if something is exhausted.
+    pub(crate) fn refused(&mut self, request: &Request, error: AllocError) {
+        self.count_refusal(request.pool, error);
+        let Some(events) = &self.inner.ground.events else {
+            return;
+        };
+        let (pool, protocol) = (request.pool, request.protocol);
+        let address = match error {
+            AllocError::PoolFull => None,
+            AllocError::AddressFull => match self.bound_to(request) {
+                Some(address) => Some(address),
+                None => return,
+            },
+            _ => return,
+        };
+        let now = self.inner.ground.clock.now();
+        let key = (pool, protocol, address);
+        if self.worker.alarms.raise(key, now, events.interval) {
+            let kind = match address {
+                None => EventKind::AddressesExhausted { protocol },
+                Some(address) => EventKind::PortsExhausted { protocol, address },
+            };
+            self.tell(pool, kind);
+        }
+    }
+
+    /// The address a request is bound to, by itself or by its subscriber's pairing.
+    fn bound_to(&self, request: &Request) -> Option<std::net::IpAddr> {
+        if let Some((address, _)) = request.address {
+            return Some(address);
+        }
+        let ground = &self.inner.ground;
+        let account = ground.accounts.find(request.pool.0, request.subscriber?)?;
+        let paired = ground.books(account, self.pin)?.pairing()?;
+        Some(self.worker.layout.address_of(paired))
+    }
+}
