@@ -525,6 +525,13 @@ pub(crate) fn check(config: &EngineConfig) -> Result<(), ConfigError> {
     if config.hold_down.as_secs() > 30 * 86_400 {
         faults.push(ConfigFault::HoldDown(config.hold_down));
     }
+    if config.max_subscribers > 1 << 30 {
+        faults.push(ConfigFault::TooMany {
+            what: "subscribers",
+            count: config.max_subscribers as usize,
+            limit: 1 << 30,
+        });
+    }
     if config.pools.len() > 4096 {
         faults.push(ConfigFault::TooMany {
             what: "pools",

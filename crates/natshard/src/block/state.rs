@@ -273,8 +273,8 @@ mod tests {
                 (state.cool(ME), Phase::Cooling, false, ME),
                 (state.reheat(ME), Phase::Heating, false, ME),
                 (state.assign(ME), Phase::Assigned, false, ME),
-                (state.condemn(), phase, true, state.shard()),
-                (state.pardon(), phase, false, state.shard()),
+                (state.condemn(), state.phase(), true, state.shard()),
+                (state.pardon(), state.phase(), false, state.shard()),
                 (state.close(), Phase::Closed, false, state.shard()),
                 (state.unclose(), Phase::Free, false, state.shard()),
             ] {
