@@ -163,6 +163,16 @@ pub(crate) struct Books<'a> {
     pin: &'a Pin<'a>,
     /// A pairing that the caller ended and has yet to tell, and the number of that event.
     unbound: Cell<Option<(u64, Pairing)>>,
+    /// An active part that the caller took back, and that waits for its grace period.
+    parted: Cell<Option<u32>>,
+}
+
+impl Drop for Books<'_> {
+    fn drop(&mut self) {
+        if let Some(number) = self.parted.take() {
+            self.table.actives().retire(vec![number], self.pin);
+        }
+    }
 }
 
 impl<'a> Books<'a> {
@@ -182,6 +192,7 @@ impl<'a> Books<'a> {
             events,
             pin,
             unbound: Cell::new(None),
+            parted: Cell::new(None),
         })
     }
 
@@ -198,6 +209,13 @@ impl<'a> Books<'a> {
     /// The pool, by number.
     pub(crate) fn pool(&self) -> u16 {
         (self.account.active.get() >> 32) as u16
+    }
+
+    /// The active part that [`retire`](Self::retire) took back, for the caller to give to
+    /// [`Actives::retire`](super::actives::Actives::retire) with others; otherwise dropping the
+    /// books does it.
+    pub(crate) fn take_parted(&self) -> Option<u32> {
+        self.parted.take()
     }
 
     fn taken(&self) -> Counts {
@@ -238,7 +256,7 @@ impl<'a> Books<'a> {
     pub(super) fn active(&self) -> Option<&'a Active> {
         let word = Versioned(self.account.active.get());
         let number = word.value().checked_sub(1)?;
-        self.table.active(number)
+        self.table.actives().get(number)
     }
 
     /// Charges so many ports of one protocol, all or none; `false` when that would exceed the
@@ -355,7 +373,7 @@ impl<'a> Books<'a> {
         if empty.value() != 0 || empty.version() != version {
             return;
         }
-        let (number, active) = self.table.take_active();
+        let (number, active) = self.table.actives().take();
         // At rest all three agree.
         active.released.set(self.rested().bare().0);
         for word in active.slots.iter().chain(&active.blocks) {
@@ -367,7 +385,7 @@ impl<'a> Books<'a> {
         let lent = empty.with_value(number + 1);
         if self.account.active.exchange(empty.0, lent.0).is_err() {
             active.owner.set(0);
-            self.table.give_active(number);
+            self.table.actives().give(number);
         }
     }
 
@@ -428,7 +446,10 @@ impl<'a> Books<'a> {
             let empty = lent.with_value(0).with_version(after);
             let won = self.account.active.exchange(lent.0, empty.0).is_ok();
             if let Some(number) = lent.value().checked_sub(1).filter(|_| won) {
-                self.table.retire_active(number, self.pin);
+                self.table.actives().forsake(number);
+                if let Some(earlier) = self.parted.replace(Some(number)) {
+                    self.table.actives().retire(vec![earlier], self.pin);
+                }
             }
         }
         let done = retiring.next_version();

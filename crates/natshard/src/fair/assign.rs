@@ -232,9 +232,12 @@ impl Work<'_> {
                 return Err(AllocError::AddressFull);
             }
             reclaimed = true;
-            for block in class.regions.iter().flat_map(|region| region.blocks.iter()) {
-                if page.block(block).state().phase() == Phase::Assigned {
-                    self.reclaim_units(page, block);
+            let now = self.inner.ground.clock.slice();
+            for region in &class.regions {
+                for hint in Hint::rested(now, self.rest(), region.swept.get()) {
+                    for block in page.hinted(hint, &region.blocks).iter() {
+                        self.reclaim_units(page, block);
+                    }
                 }
             }
         }

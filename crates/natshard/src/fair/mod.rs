@@ -10,6 +10,7 @@
 //! ```
 
 mod account;
+mod actives;
 mod assign;
 pub(crate) mod check;
 mod counts;

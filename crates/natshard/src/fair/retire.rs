@@ -14,20 +14,21 @@ impl Work<'_> {
     /// Looks at so many active parts, in turn, and takes back those of subscribers at rest.
     pub(crate) fn retire_accounts(&mut self, budget: usize) {
         let accounts = &self.inner.ground.accounts;
-        let all = accounts.actives();
+        let all = accounts.actives().len();
+        let mut parted = Vec::new();
         for _ in 0..all.min(budget as u64) {
             let active = self.worker.next_active % all;
             self.worker.next_active = active + 1;
-            let owner = accounts.owner(active as u32);
+            let owner = accounts.actives().owner(active as u32);
             if let Some(books) = owner.and_then(|owner| self.inner.ground.books(owner, self.pin)) {
-                self.retire(&books);
+                books.retire();
+                self.tell_unbound(&books);
+                parted.extend(books.take_parted());
             }
         }
-    }
-
-    fn retire(&self, books: &Books<'_>) {
-        books.retire();
-        self.tell_unbound(books);
+        if !parted.is_empty() {
+            accounts.actives().retire(parted, self.pin);
+        }
     }
 
     /// Tells of a pairing that an operation on the books ended.

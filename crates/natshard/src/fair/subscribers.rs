@@ -37,7 +37,8 @@ pub struct SubscriberCensus {
 pub(crate) fn census(inner: &Inner, pin: &Pin<'_>) -> Vec<SubscriberCensus> {
     let layout = inner.latest.load_full();
     let accounts = &inner.ground.accounts;
-    let owners = (0..accounts.actives()).filter_map(|active| accounts.owner(active as u32));
+    let owners =
+        (0..accounts.actives().len()).filter_map(|active| accounts.actives().owner(active as u32));
     let books = owners.filter_map(|owner| inner.ground.books(owner, pin));
     let mut all: Vec<SubscriberCensus> = books
         .map(|books| {

@@ -11,53 +11,11 @@ use std::sync::Arc;
 
 use crate::chunks::Chunks;
 use crate::fair::account::{Account, Active};
-use crate::reclaim::Pin;
+use crate::fair::actives::Actives;
 use crate::sync::{Counter, MODEL, Word};
 
 /// Accounts for each bucket, on average, before the number of buckets is doubled.
-const LOAD: u64 = if MODEL { 1 } else { 4 };
-
-/// The shared part of the table, which deferred work holds on to.
-#[derive(Debug, Default)]
-struct Actives {
-    parts: Chunks<Active>,
-    used: Counter,
-    /// A stack of spare ones: number and one more (bits 0-31), changes (32-63).
-    spare: Word,
-}
-
-impl Actives {
-    fn push(&self, number: u32) {
-        let Some(part) = self.parts.get(number as usize) else {
-            return;
-        };
-        loop {
-            let head = self.spare.get();
-            part.next.set(head & 0xffff_ffff);
-            let changes = (head >> 32).wrapping_add(1) << 32;
-            if self
-                .spare
-                .exchange(head, changes | u64::from(number + 1))
-                .is_ok()
-            {
-                return;
-            }
-        }
-    }
-
-    fn pop(&self) -> Option<u32> {
-        loop {
-            let head = self.spare.get();
-            let number = (head as u32).checked_sub(1)?;
-            let next = self.parts.get(number as usize)?.next.get();
-            // The count of changes tells a head that went and came back.
-            let changes = (head >> 32).wrapping_add(1) << 32;
-            if self.spare.exchange(head, changes | next).is_ok() {
-                return Some(number);
-            }
-        }
-    }
-}
+const LOAD: u64 = if MODEL { 1 } else { 6 };
 
 /// All accounts of an engine.
 #[derive(Debug)]
@@ -294,42 +252,8 @@ impl Table {
         self.dummies.get(number as usize)
     }
 
-    /// An active part by number.
-    pub(crate) fn active(&self, number: u32) -> Option<&Active> {
-        self.actives.parts.get(number as usize)
-    }
-
-    /// How many active parts there are, lent or spare.
-    pub(crate) fn actives(&self) -> u64 {
-        self.actives.used.get()
-    }
-
-    /// An active part that nobody else has.
-    pub(super) fn take_active(&self) -> (u32, &Active) {
-        let number = self
-            .actives
-            .pop()
-            .unwrap_or_else(|| self.actives.used.draw() as u32);
-        (number, self.actives.parts.get_or_grow(number as usize))
-    }
-
-    /// Gives back an active part that was never lent.
-    pub(super) fn give_active(&self, number: u32) {
-        self.actives.push(number);
-    }
-
-    /// Gives back an active part that others may be looking at.
-    pub(super) fn retire_active(&self, number: u32, pin: &Pin<'_>) {
-        if let Some(part) = self.active(number) {
-            part.owner.set(0);
-        }
-        let actives = Arc::clone(&self.actives);
-        // SAFETY: the closure owns what it refers to, usable from any thread.
-        unsafe { pin.defer(move || actives.push(number)) };
-    }
-
-    /// The account an active part is lent to.
-    pub(crate) fn owner(&self, active: u32) -> Option<u32> {
-        (self.active(active)?.owner.get() as u32).checked_sub(1)
+    /// The active parts.
+    pub(crate) fn actives(&self) -> &Arc<Actives> {
+        &self.actives
     }
 }
