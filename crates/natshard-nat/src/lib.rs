@@ -108,9 +108,10 @@ pub use allocator::{
     ReferenceLease, SourceTarget,
 };
 pub use config::{
-    Behaviour, ConfigStore, DestinationRule, Filtering, FragmentLimits, Mapping, NatConfig,
-    NatConfigBuilder, NatConfigError, NatConfigFault, NatPool, Peering, PeeringIndex, PoolIndex,
-    Pooling, PortPolicy, Route, Selection, SourceRule, TcpPickup, Timeouts, Withdrawn,
+    Behaviour, ConfigStore, DestinationRule, Filtering, FragmentLimits, InsidePrefixes, Mapping,
+    NatConfig, NatConfigBuilder, NatConfigError, NatConfigFault, NatPool, Numbering, Peering,
+    PeeringIndex, PoolIndex, Pooling, PortPolicy, Route, Selection, Share, SourceRule, Subscriber,
+    SubscriberName, SubscriberNameError, TcpPickup, Timeouts, Withdrawn,
 };
 pub use event::{Event, MappingInfo, ReleasedFrame, SessionInfo, Sink};
 pub use function::{Ingress, NatBurst, NatFunction};

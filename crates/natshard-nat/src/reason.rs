@@ -99,7 +99,12 @@ reasons! {
         BadTcpFlags = "bad_tcp_flags",
         /// The peering's pool had no port to lease.
         PoolExhausted = "pool_exhausted",
-        /// The allocator refused for another reason than exhaustion.
+        /// The subscriber holds as many ports or port blocks as it may (RFC 6888 REQ-4).
+        SubscriberQuota = "subscriber_quota",
+        /// The tenant holds as many blocks of the pool as it may, or the rest is guaranteed to
+        /// others.
+        TenantQuota = "tenant_quota",
+        /// The allocator refused for another reason than exhaustion or a limit.
         AllocationRefused = "allocation_refused",
         /// Another session already has packets that read the same, so answers could not be told
         /// apart.

@@ -57,7 +57,7 @@ pub use event::{
     PoolBooks, PortRange,
 };
 pub use fair::{
-    Deterministic, DeterministicMap, PortBlocks, SubscriberCensus, SubscriberLimit,
+    Deterministic, DeterministicMap, PoolPolicies, PortBlocks, SubscriberCensus, SubscriberLimit,
     SubscriberPorts, TenantShare, Threshold,
 };
 pub use id::{PoolId, RealmId, ShardId};

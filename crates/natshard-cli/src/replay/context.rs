@@ -89,8 +89,7 @@ impl Context {
         let Some(pool) = self.plan.nat.public_pool(vpc, public) else {
             return false;
         };
-        let pool = self.plan.nat.pool(pool);
-        *pool == pool.clone().reuse_closed(true)
+        self.plan.nat.pool(pool).as_engine().reuses_closed()
     }
 
     /// The engine's name for a realm of that number.

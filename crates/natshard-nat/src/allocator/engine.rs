@@ -121,6 +121,19 @@ impl NatAllocatorBurst for EngineBurst<'_> {
         if let Some(port) = request.near_port {
             wanted = wanted.near_port(port);
         }
+        // Names only where the pool has books: a request without any is served faster.
+        if let Some(subscriber) = request.subscriber(pool) {
+            wanted = wanted.subscriber(subscriber.number());
+        }
+        if pool.policies().keeps_tenants() {
+            let share = request.share();
+            if let Some(tenant) = share.tenant {
+                wanted = wanted.tenant(tenant);
+            }
+            if share.control {
+                wanted = wanted.control();
+            }
+        }
         let lease = self.burst.allocate(&wanted)?;
         let public = lease.addr();
         match check(pool, tuple.protocol, public) {

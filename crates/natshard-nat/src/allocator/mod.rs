@@ -17,7 +17,7 @@ use thiserror::Error;
 pub use engine::{EngineBurst, NatDefaultAllocator};
 pub use reference::{ReferenceAllocator, ReferenceBurst, ReferenceLease};
 
-use crate::config::{NatConfig, PoolIndex, Selection};
+use crate::config::{NatConfig, NatPool, PoolIndex, Selection, Share, Subscriber};
 use crate::port::{NatPort, PortError, UnreservedPort};
 use crate::tuple::NatTuple;
 
@@ -26,12 +26,27 @@ use crate::tuple::NatTuple;
 pub struct NatRequest {
     /// The tuple of the packet that needs it.
     pub tuple: NatTuple,
-    /// What the configuration says about the tuple, where the caller has looked already.
+    /// What the configuration says about the tuple, where the caller has looked already; always
+    /// there in what [`NatAllocatorBurst::lease`] is called with.
     pub selection: Option<Selection>,
     /// A public address to take the tuple from if it can be had: paired pooling.
     pub address: Option<IpAddr>,
     /// A port to be at or near, in its parity: port preservation.
     pub near_port: Option<u16>,
+}
+
+impl NatRequest {
+    /// The subscriber that asks, where the pool keeps books of subscribers and has this one.
+    #[must_use]
+    pub fn subscriber(&self, pool: &NatPool) -> Option<Subscriber> {
+        pool.subscriber(self.tuple.source_vpc, self.tuple.source)
+    }
+
+    /// Which part of the pool is asked for.
+    #[must_use]
+    pub fn share(&self) -> Share {
+        self.selection.map(|it| it.share).unwrap_or_default()
+    }
 }
 
 impl From<&NatTuple> for NatRequest {
@@ -83,6 +98,9 @@ pub enum AllocationError {
     /// The allocator gave a port that its pool does not give out; it was given back.
     #[error(transparent)]
     Port(#[from] PortError),
+    /// The pool has a policy that the allocator does not know.
+    #[error("the allocator does not know the pool's {0}")]
+    Unsupported(&'static str),
     /// The tuple is not of the family of the method called.
     #[error("the tuple is not of the address family asked for")]
     Family,
@@ -113,7 +131,9 @@ pub trait NatAllocatorBurst {
     /// The configuration of the burst.
     fn config(&self) -> &NatConfig;
 
-    /// Leases a tuple of `pool`, of the family of `request.tuple`.
+    /// Leases a tuple of `pool`, of the family of `request.tuple`, on behalf of the subscriber that
+    /// its source is ([`NatPool::subscriber`](crate::NatPool::subscriber)) and of the share that
+    /// its selection names, where the pool has policies about them.
     ///
     /// # Errors
     /// [`AllocationError::Refused`] and [`AllocationError::Port`].
@@ -174,12 +194,16 @@ fn allocate<B: NatAllocatorBurst + ?Sized>(
         Some(selection) => selection,
         None => burst.config().select(&request.tuple),
     };
+    let request = NatRequest {
+        selection: Some(selection),
+        ..*request
+    };
     let privileged = selection
         .privileged
-        .and_then(|pool| burst.lease(pool, request).ok());
+        .and_then(|pool| burst.lease(pool, &request).ok());
     let source = match (privileged, selection.source) {
         (Some(target), _) => Some(target),
-        (None, Some(pool)) => Some(burst.lease(pool, request)?),
+        (None, Some(pool)) => Some(burst.lease(pool, &request)?),
         (None, None) => None,
     };
     Ok(AllocationResult {

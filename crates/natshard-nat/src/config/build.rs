@@ -1,12 +1,13 @@
 //! From what the caller states to the lookup tables, or to the list of all faults.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use natshard::Protocol;
 use prefix_trie::joint::JointPrefixMap;
 
+use super::fair::{self, Served};
 use super::{
     FragmentLimits, NatConfig, NatConfigError, NatConfigFault, NatPool, Peering, PeeringIndex,
     PeeringTable, PoolIndex, Route, SourcePools, Withdrawn,
@@ -74,6 +75,7 @@ impl NatConfigBuilder {
         for peering in &self.peerings {
             build.peering(&self.pools, peering);
         }
+        build.subscribers(&self.pools);
         if !build.faults.is_empty() {
             return Err(NatConfigError {
                 faults: build.faults,
@@ -101,6 +103,8 @@ struct Build {
     routes: HashMap<VpcId, JointPrefixMap<IpNet, Route>>,
     publics: HashMap<VpcId, JointPrefixMap<IpNet, PoolIndex>>,
     realms: HashMap<VpcId, String>,
+    /// By pools that keep books of subscribers.
+    served: BTreeMap<PoolIndex, Served>,
 }
 
 impl Build {
@@ -114,10 +118,11 @@ impl Build {
             });
         }
         for (index, pool) in pools.iter().enumerate() {
-            match self.by_name.entry(pool.name.clone()) {
+            fair::pool(pool, &mut self.faults);
+            match self.by_name.entry(pool.name().to_owned()) {
                 Entry::Occupied(_) => {
                     self.faults
-                        .push(NatConfigFault::DuplicatePool(pool.name.clone()));
+                        .push(NatConfigFault::DuplicatePool(pool.name().to_owned()));
                 }
                 Entry::Vacant(entry) => {
                     entry.insert(PoolIndex(u16::try_from(index).unwrap_or(u16::MAX)));
@@ -204,7 +209,11 @@ impl Build {
                 continue;
             };
             for &protocol in rule.protocols.as_deref().unwrap_or(&Protocol::ALL) {
-                let entry = SourcePools { pool, privileged };
+                let entry = SourcePools {
+                    pool,
+                    privileged,
+                    share: rule.share,
+                };
                 let map = &mut table.sources[protocol.as_index()];
                 if map.insert(rule.private.trunc(), entry).is_some() {
                     self.faults.push(NatConfigFault::DuplicateRule {
@@ -235,7 +244,7 @@ impl Build {
         let pool = &pools[index.as_index()];
         let family = |net: &IpNet| matches!(net, IpNet::V4(_));
         if !pool
-            .prefixes
+            .prefixes()
             .iter()
             .any(|net| family(net) == family(&private))
         {
@@ -249,21 +258,32 @@ impl Build {
         let realm = self
             .realms
             .entry(peering.outside)
-            .or_insert_with(|| pool.realm.clone());
-        if *realm != pool.realm {
+            .or_insert_with(|| pool.realm_name().to_owned());
+        if *realm != pool.realm_name() {
             self.faults.push(NatConfigFault::MixedRealms {
                 peering: peering.name.clone(),
                 pool: name.to_owned(),
-                realm: pool.realm.clone(),
+                realm: pool.realm_name().to_owned(),
                 expected: realm.clone(),
                 outside: peering.outside,
             });
         }
         let publics = self.publics.entry(peering.outside).or_default();
-        for prefix in &pool.prefixes {
+        for prefix in pool.prefixes() {
             publics.insert(prefix.trunc(), index);
         }
+        if pool.policies().keeps_subscribers() {
+            let served = self.served.entry(index).or_default();
+            self.faults.extend(served.add(pool, peering, private));
+        }
         Some(index)
+    }
+
+    /// Whether the subscribers of each pool can be told apart.
+    fn subscribers(&mut self, pools: &[NatPool]) {
+        for (index, served) in std::mem::take(&mut self.served) {
+            served.check(&pools[index.as_index()], &mut self.faults);
+        }
     }
 
     fn destinations(&mut self, peering: &Peering, table: &mut PeeringTable) {

@@ -140,6 +140,81 @@ pub enum NatConfigFault {
         /// Which timeout.
         timeout: &'static str,
     },
+    /// A mask that tells no subscribers apart, or reaches beyond what numbers can hold.
+    #[error("pool `{pool}`: a subscriber mask of {bits} bits: give 1 to 64")]
+    SubscriberMask {
+        /// The pool.
+        pool: String,
+        /// The bits asked for.
+        bits: u8,
+    },
+    /// Deterministic ranges of nobody knows whom.
+    #[error(
+        "pool `{0}` is deterministic and has no inside prefixes: build it with \
+         `NatPool::deterministic`"
+    )]
+    NoInside(String),
+    /// An inside prefix of a deterministic pool with host bits set.
+    #[error("pool `{pool}`: inside prefix {prefix} has host bits set: write {}", prefix.trunc())]
+    InsideHostBits {
+        /// The pool.
+        pool: String,
+        /// The prefix.
+        prefix: IpNet,
+    },
+    /// An inside prefix of a deterministic pool that is a part of one subscriber.
+    #[error(
+        "pool `{pool}`: inside prefix {prefix} is less than a subscriber, which is a /64 of IPv6: \
+         give 64 bits or fewer"
+    )]
+    InsideTooLong {
+        /// The pool.
+        pool: String,
+        /// The prefix.
+        prefix: IpNet,
+    },
+    /// Inside prefixes of a deterministic pool that share hosts.
+    #[error("pool `{pool}`: inside prefixes {first} and {second} overlap: drop the longer one")]
+    InsideOverlap {
+        /// The pool.
+        pool: String,
+        /// The first of the two.
+        first: IpNet,
+        /// The second of the two.
+        second: IpNet,
+    },
+    /// A VPC whose number does not fit into those of subscribers.
+    #[error(
+        "peering `{peering}`: pool `{pool}` keeps books of subscribers, and {vpc} has a number of \
+         {limit} or more: number its VPC below"
+    )]
+    VpcNumber {
+        /// The peering.
+        peering: String,
+        /// The pool.
+        pool: String,
+        /// The VPC.
+        vpc: VpcId,
+        /// Numbers must be below.
+        limit: u32,
+    },
+    /// Hosts of two VPCs that would be one subscriber.
+    #[error(
+        "pool `{pool}` keeps books of subscribers, and hosts of {first} in {first_vpc} and of \
+         {second} in {second_vpc} would be the same ones: give each VPC a pool of its own"
+    )]
+    SharedSubscribers {
+        /// The pool.
+        pool: String,
+        /// Private prefix of the first.
+        first: IpNet,
+        /// Its VPC.
+        first_vpc: VpcId,
+        /// Private prefix of the second.
+        second: IpNet,
+        /// Its VPC.
+        second_vpc: VpcId,
+    },
     /// More of something than there are indices.
     #[error("{count} {what} are more than the {limit} that a configuration can hold")]
     TooMany {

@@ -2,10 +2,13 @@
 
 mod behaviour;
 mod build;
+mod fair;
 mod fault;
+mod inside;
 mod peering;
 mod pool;
 mod store;
+mod subscriber;
 mod timeouts;
 
 use std::collections::HashMap;
@@ -19,10 +22,12 @@ use prefix_trie::joint::JointPrefixMap;
 pub use behaviour::{Behaviour, Filtering, Mapping, Pooling, PortPolicy, TcpPickup};
 pub use build::NatConfigBuilder;
 pub use fault::{NatConfigError, NatConfigFault};
-pub use peering::{DestinationRule, Peering, SourceRule};
+pub use inside::InsidePrefixes;
+pub use peering::{DestinationRule, Peering, Share, SourceRule};
 pub use pool::NatPool;
 pub(crate) use store::ConfigCache;
 pub use store::ConfigStore;
+pub use subscriber::{Numbering, Subscriber, SubscriberName, SubscriberNameError};
 pub use timeouts::Timeouts;
 
 use crate::packet::HopLimit;
@@ -103,6 +108,7 @@ pub enum Route {
 pub(crate) struct SourcePools {
     pool: PoolIndex,
     privileged: Option<PoolIndex>,
+    share: Share,
 }
 
 /// What the peering of a tuple's VPC pair says about it.
@@ -112,6 +118,8 @@ pub struct Selection {
     pub source: Option<PoolIndex>,
     /// A pool to try before that one, for a source port below 1024.
     pub privileged: Option<PoolIndex>,
+    /// Which part of those pools the source may take from.
+    pub share: Share,
     /// What the destination address becomes; `None` leaves it as it is.
     pub destination: Option<IpAddr>,
 }
@@ -215,6 +223,7 @@ impl NatConfig {
         Selection {
             source: source.map(|pools| pools.pool),
             privileged: source.and_then(|pools| pools.privileged.filter(|_| privileged)),
+            share: source.map(|pools| pools.share).unwrap_or_default(),
             destination: table
                 .destinations
                 .get_lpm(&tuple.destination.into())

@@ -13,6 +13,16 @@ pub struct SourceRule {
     pub(crate) protocols: Option<Vec<Protocol>>,
     pub(crate) pool: String,
     pub(crate) privileged_pool: Option<String>,
+    pub(crate) share: Share,
+}
+
+/// Which part of a pool's blocks sources may take from.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Share {
+    /// The tenant whose share of the pool is asked for; without one, what is nobody's.
+    pub tenant: Option<u32>,
+    /// Whether the pool's headroom may be used: for control traffic.
+    pub control: bool,
 }
 
 impl SourceRule {
@@ -24,6 +34,7 @@ impl SourceRule {
             protocols: None,
             pool: pool.into(),
             privileged_pool: None,
+            share: Share::default(),
         }
     }
 
@@ -39,6 +50,22 @@ impl SourceRule {
     #[must_use]
     pub fn privileged_pool(mut self, pool: impl Into<String>) -> Self {
         self.privileged_pool = Some(pool.into());
+        self
+    }
+
+    /// The sources are that tenant's: they get its share of the pool
+    /// ([`PoolConfig::tenant`](natshard::PoolConfig::tenant)).
+    #[must_use]
+    pub const fn tenant(mut self, tenant: u32) -> Self {
+        self.share.tenant = Some(tenant);
+        self
+    }
+
+    /// The sources are control traffic: they may use the headroom of the pool
+    /// ([`PoolConfig::headroom`](natshard::PoolConfig::headroom)).
+    #[must_use]
+    pub const fn control(mut self, yes: bool) -> Self {
+        self.share.control = yes;
         self
     }
 }

@@ -10,7 +10,8 @@ use crate::allocator::{
     AllocationError, AllocationResult, NatAllocator, NatAllocatorBurst, NatRequest,
 };
 use crate::config::{
-    Mapping, Peering, PeeringIndex, PoolIndex, Pooling, PortPolicy, Route, Selection, TcpPickup,
+    Mapping, NatPool, Peering, PeeringIndex, PoolIndex, Pooling, PortPolicy, Route, Selection,
+    TcpPickup,
 };
 use crate::event::{Event, MappingInfo, Sink};
 use crate::packet::TcpFlags;
@@ -225,6 +226,8 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         };
         let address = match behaviour.pooling {
             Pooling::Arbitrary => None,
+            // Over all shards and protocols, and exactly.
+            Pooling::Paired if pool.is_some_and(NatPool::pairs) => None,
             Pooling::Paired => {
                 paired().filter(|address| pool.is_some_and(|pool| pool.contains(*address)))
             }
@@ -257,8 +260,8 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
     fn refused(&mut self, tuple: &NatTuple, error: AllocationError) -> Verdict {
         let reason = match error {
             AllocationError::Refused(reason) => reason,
-            // The allocator broke its own pool's rules.
-            AllocationError::Port(_) => AllocError::Excluded,
+            // The allocator broke its own pool's rules, or cannot keep them.
+            AllocationError::Port(_) | AllocationError::Unsupported(_) => AllocError::Excluded,
             AllocationError::Family => AllocError::NoSuchFamily,
         };
         self.stats.leases_refused[reason as usize] += 1;
@@ -267,9 +270,11 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
             tuple: *tuple,
             reason,
         });
-        Verdict::Dropped(match reason.is_exhaustion() {
-            true => DropReason::PoolExhausted,
-            false => DropReason::AllocationRefused,
+        Verdict::Dropped(match reason {
+            AllocError::SubscriberQuota => DropReason::SubscriberQuota,
+            AllocError::TenantQuota => DropReason::TenantQuota,
+            reason if reason.is_exhaustion() => DropReason::PoolExhausted,
+            _ => DropReason::AllocationRefused,
         })
     }
 

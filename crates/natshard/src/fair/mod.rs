@@ -23,6 +23,7 @@ mod subscribe;
 mod subscribers;
 mod table;
 mod unit;
+mod view;
 
 pub(crate) use account::{Books, Pairing};
 pub(crate) use assign::Assigning;
@@ -34,3 +35,4 @@ pub(crate) use subscribers::census as subscribers_census;
 pub use subscribers::{SubscriberCensus, SubscriberPorts};
 pub(crate) use table::Table;
 pub(crate) use unit::{QUARTER, QUARTERS, Titles};
+pub use view::PoolPolicies;
