@@ -30,8 +30,7 @@ pub(crate) mod stamp {
     pub(crate) const FORGETTING: u8 = 0xff;
 
     /// The stamp of a release in this slice.
-    #[inline]
-    pub(crate) fn of_slice(slice: u64) -> u8 {
+    pub(crate) const fn of_slice(slice: u64) -> u8 {
         (slice % CYCLE) as u8 + 1
     }
 
@@ -54,11 +53,41 @@ pub(crate) mod stamp {
     }
 }
 
+/// A slice and the stamp of a release in it: slice in bits 8-63, stamp in bits 0-7, so that a
+/// release need not divide. Later slices are larger words.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Moment(u64);
+
+impl Moment {
+    /// The last slice told apart: further ones count as it.
+    const LAST: u64 = (1 << 56) - 1;
+
+    const fn of_slice(slice: u64) -> Self {
+        let slice = if slice < Self::LAST {
+            slice
+        } else {
+            Self::LAST
+        };
+        Moment(slice << 8 | stamp::of_slice(slice) as u64)
+    }
+
+    #[inline]
+    pub(crate) const fn slice(self) -> u64 {
+        self.0 >> 8
+    }
+
+    #[inline]
+    pub(crate) const fn stamp(self) -> u8 {
+        self.0 as u8
+    }
+}
+
 /// The engine's clock: the largest tick seen.
 #[derive(Debug)]
 pub struct Clock {
     millis: Word,
-    slice: Word,
+    /// The slice it lies in, as a [`Moment`].
+    moment: Word,
     slice_millis: u64,
     rest: u64,
     /// Whether ports that rest are counted: only where there is a cap on them.
@@ -78,7 +107,7 @@ impl Clock {
         };
         Clock {
             millis: Word::new(0),
-            slice: Word::new(0),
+            moment: Word::new(Moment::of_slice(0).0),
             slice_millis,
             rest,
             counting: false,
@@ -93,11 +122,11 @@ impl Clock {
         if tick.as_millis() > seen {
             // The slice first: whoever finds the time raised finds the slice raised, so that no
             // release after it bears an older one.
-            let slice = tick.as_millis() / self.slice_millis;
+            let moment = Moment::of_slice(tick.as_millis() / self.slice_millis);
             if planted::on(Bug::TimeBeforeSlice) {
                 self.millis.raise(tick.as_millis());
             }
-            self.slice.raise(slice);
+            self.moment.raise(moment.0);
             self.millis.raise(tick.as_millis());
         }
         tick.as_millis() < seen
@@ -143,7 +172,13 @@ impl Clock {
     /// bit was seen bears a later slice.
     #[inline]
     pub(crate) fn slice(&self) -> u64 {
-        self.slice.get()
+        self.moment().slice()
+    }
+
+    /// The current slice and its stamp; see [`slice`](Self::slice).
+    #[inline]
+    pub(crate) fn moment(&self) -> Moment {
+        Moment(self.moment.get())
     }
 
     /// How many slices a port rests; zero when resting is off.

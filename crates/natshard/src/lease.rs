@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::ptr::NonNull;
 
 use crate::block::PORTS;
+use crate::clock::Moment;
 use crate::id::{PoolId, RealmId};
 use crate::page::Page;
 use crate::protocol::Protocol;
@@ -160,16 +161,17 @@ impl Lease {
             Reason::Closed => lease.flags & REUSE_CLOSED == 0,
         };
         let clock = &page.ground.clock;
-        let slice = (rests && clock.rest() > 0).then(|| clock.slice());
+        let moment = (rests && clock.rest() > 0).then(|| clock.moment());
+        let slice = moment.map(Moment::slice);
         let block = lease.block();
-        if alive && slice.is_some() {
-            page.before_release(block);
+        if alive && let Some(slice) = slice {
+            page.before_release(block, slice);
         }
         if lease.flags & (CHARGED | TOLD) == 0 {
             page.block(block)
-                .give_back(lease.port as usize % PORTS, slice, clock);
+                .give_back(lease.port as usize % PORTS, moment, clock);
         } else {
-            page.give_back_noted(lease.port, (lease.flags, lease.note), slice, shard, pin);
+            page.give_back_noted(lease.port, (lease.flags, lease.note), moment, shard, pin);
         }
         (lease.page, block, slice)
     }

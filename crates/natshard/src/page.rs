@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::block::{Block, BlockRef, Cold, Mask, PORTS, Phase};
 use crate::chunks::Chunks;
+use crate::clock::Moment;
 use crate::event::EventKind;
 use crate::fair::{Books, QUARTER, QUARTERS, Titles};
 use crate::ground::Ground;
@@ -255,8 +256,8 @@ impl Page {
     /// Should two first releases after so long meet in one block, the second goes on without: a
     /// port released a whole cycle ago may then be noticed late, never early.
     #[inline]
-    pub(crate) fn before_release(&self, block: usize) {
-        if self.block(block).is_stale(&self.ground.clock) {
+    pub(crate) fn before_release(&self, block: usize, now: u64) {
+        if self.block(block).is_stale(now) {
             self.refresh(block);
         }
     }
@@ -291,7 +292,7 @@ impl Page {
         &self,
         port: u16,
         (flags, note): (u8, u32),
-        slice: Option<u64>,
+        moment: Option<Moment>,
         shard: Option<usize>,
         pin: &Pin<'_>,
     ) {
@@ -301,10 +302,10 @@ impl Page {
         // Before anybody else can have the port.
         let sequence = told.map(|events| events.draw());
         let here = self.block(usize::from(port) / PORTS);
-        here.give_back(usize::from(port) % PORTS, slice, &ground.clock);
+        here.give_back(usize::from(port) % PORTS, moment, &ground.clock);
         let books = charged.flatten();
         if let Some(books) = &books {
-            match slice {
+            match moment {
                 Some(_) => books.release(self.protocol),
                 None => books.uncharge(self.protocol, 1),
             }

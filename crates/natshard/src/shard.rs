@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::block::PORTS;
+use crate::clock::Moment;
 use crate::error::{AllocError, ReleaseError};
 use crate::fair;
 use crate::id::{PoolId, ShardId};
@@ -292,21 +293,22 @@ impl Burst<'_> {
             .ok_or(ReleaseError::Stale)?;
         let (block, port) = (raw.port as usize / PORTS, raw.port as usize % PORTS);
         let clock = &inner.ground.clock;
-        let slice = (clock.rest() > 0).then(|| clock.slice());
+        let moment = (clock.rest() > 0).then(|| clock.moment());
+        let slice = moment.map(Moment::slice);
         let here = page.block(block);
         if !here.redeem(raw.generation, port, raw.tag) {
             return Err(ReleaseError::Stale);
         }
         // Only now, when the port is this caller's to give back and its block cannot be free.
-        if slice.is_some() {
-            page.before_release(block);
+        if let Some(slice) = slice {
+            page.before_release(block, slice);
         }
         let noted = page.noted(raw.port);
         if noted.0 == 0 {
-            here.give_back(port, slice, clock);
+            here.give_back(port, moment, clock);
         } else {
             let shard = Some(self.worker.id.as_index());
-            page.give_back_noted(raw.port, noted, slice, shard, &self.pin);
+            page.give_back_noted(raw.port, noted, moment, shard, &self.pin);
         }
         page.after_release(block, slice);
         let stats = &self.shard().stats;

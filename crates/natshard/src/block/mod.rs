@@ -31,7 +31,7 @@ pub use mask::Mask;
 pub(crate) use runs::Run;
 pub use state::{BlockState, Phase};
 
-use crate::clock::{Clock, stamp};
+use crate::clock::{Clock, Moment, stamp};
 use crate::id::ShardId;
 use crate::planted::{self, Bug};
 use crate::sync::{Bytes, Flag, MODEL, Small, Word};
@@ -274,20 +274,18 @@ impl<'a> BlockRef<'a> {
         self.cold.tags.get(self.base + port)
     }
 
-    /// Gives a leased port back. `slice` is `None` when it need not rest.
+    /// Gives a leased port back. `moment` is `None` when it need not rest.
     #[inline]
-    pub(crate) fn give_back(&self, port: usize, slice: Option<u64>, clock: &Clock) {
-        match slice {
-            Some(slice) => {
-                self.cold
-                    .stamps
-                    .set(self.base + port, stamp::of_slice(slice));
+    pub(crate) fn give_back(&self, port: usize, moment: Option<Moment>, clock: &Clock) {
+        match moment {
+            Some(moment) => {
+                self.cold.stamps.set(self.base + port, moment.stamp());
                 if !self.block.stamps_dirty.get() {
                     self.block.stamps_dirty.set(true);
                 }
                 clock.count_cooled();
-                if self.block.last_release.get() < slice {
-                    self.block.last_release.raise(slice);
+                if self.block.last_release.get() < moment.slice() {
+                    self.block.last_release.raise(moment.slice());
                 }
             }
             None => self.cold.stamps.set(self.base + port, stamp::NONE),
@@ -363,8 +361,8 @@ impl<'a> BlockRef<'a> {
 
     /// Whether stamps of this block could soon be taken for those of a later cycle.
     #[inline]
-    pub(crate) fn is_stale(&self, clock: &Clock) -> bool {
-        clock.slice().saturating_sub(self.block.refreshed.get()) >= stamp::CYCLE / 2
+    pub(crate) fn is_stale(&self, now: u64) -> bool {
+        now.saturating_sub(self.block.refreshed.get()) >= stamp::CYCLE / 2
     }
 
     /// Whether somebody judges or refreshes the block at this moment.
@@ -420,7 +418,7 @@ impl<'a> BlockRef<'a> {
         if !self.block.judging.raise() {
             return Mask::EMPTY;
         }
-        if self.is_stale(clock) {
+        if self.is_stale(clock.slice()) {
             self.forget_rested(clock);
         }
         let taken = choose(&self.rest(clock, rest).rested);

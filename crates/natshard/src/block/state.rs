@@ -33,7 +33,7 @@ pub enum Phase {
     /// Its page is being taken down.
     Closed = 3,
     /// Its ports belong to subscribers; any shard takes them, each by winning its stamp.
-    Assigned = 8,
+    Assigned = 10,
 }
 
 const PHASE: u64 = 0b1011;
@@ -73,7 +73,7 @@ impl BlockState {
             0 => Phase::Free,
             1 => Phase::Heating,
             2 => Phase::Cooling,
-            8 => Phase::Assigned,
+            10 => Phase::Assigned,
             _ => Phase::Closed,
         }
     }
@@ -81,7 +81,8 @@ impl BlockState {
     /// Whether its ports come back and rest while nobody heats it.
     #[must_use]
     pub const fn is_handed_out(self) -> bool {
-        matches!(self.phase(), Phase::Cooling | Phase::Assigned)
+        // Cooling and assigned differ in bit 3 only.
+        self.0 & 0b11 == Phase::Cooling as u64
     }
 
     /// Whether a reclaimer found it empty and deferred its recycling to the epoch.
@@ -246,6 +247,7 @@ mod tests {
             let mine = phase == Phase::Heating && state.shard() == ME;
             let cooling = phase == Phase::Cooling;
             let given = cooling || phase == Phase::Assigned;
+            assert_eq!(state.is_handed_out(), given, "{state:?}");
             assert_eq!(state.claim(ME).is_some(), phase == Phase::Free, "{state:?}");
             assert_eq!(state.abandon(ME).is_some(), mine, "{state:?}");
             assert_eq!(state.cool(ME).is_some(), mine, "{state:?}");

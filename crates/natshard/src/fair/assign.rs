@@ -133,7 +133,7 @@ impl Work<'_> {
         if wanted.is_empty() || !titles.is_owned(unit, owner) || !here.keep_assigned() {
             return None;
         }
-        page.before_release(unit.block);
+        page.before_release(unit.block, self.inner.ground.clock.slice());
         let random = &mut self.worker.random;
         let draw = |below: u32| ((u64::from(random.next_u32()) * u64::from(below)) >> 32) as u32;
         let clock = &self.inner.ground.clock;
@@ -413,7 +413,7 @@ impl Work<'_> {
             titles.disclaim(unit);
             return Err(AllocError::InUse);
         }
-        page.before_release(block);
+        page.before_release(block, self.inner.ground.clock.slice());
         let only = [port].into_iter().collect();
         let taken = self.take_owned_by(page, unit, Owner::RESERVED, &only);
         if taken.is_none() && claimed {

@@ -100,7 +100,7 @@ impl Work<'_> {
             let ports = pool.dynamic(page.protocol, block, Mask::FULL);
             self.convert(page, block, size, &ports);
         }
-        page.before_release(block);
+        page.before_release(block, self.inner.ground.clock.slice());
         let random = &mut self.worker.random;
         let draw = |below: u32| ((u64::from(random.next_u32()) * u64::from(below)) >> 32) as u32;
         let clock = &self.inner.ground.clock;
