@@ -23,6 +23,13 @@ pub(super) fn pool(pool: &NatPool, faults: &mut Vec<NatConfigFault>) {
         }
         Numbering::Inside(inside) => {
             let prefixes = inside.prefixes();
+            let mut all = prefixes.iter().chain(pool.prefixes());
+            let v4 = |net: &IpNet| matches!(net, IpNet::V4(_));
+            if let Some(first) = all.next()
+                && all.any(|net| v4(net) != v4(first))
+            {
+                faults.push(NatConfigFault::MixedFamilies(name()));
+            }
             for (index, &prefix) in prefixes.iter().enumerate() {
                 if prefix != prefix.trunc() {
                     faults.push(NatConfigFault::InsideHostBits {
@@ -75,17 +82,12 @@ impl Served {
 
     /// Finds hosts of two VPCs that would be one subscriber.
     pub(super) fn check(self, pool: &NatPool, faults: &mut Vec<NatConfigFault>) {
-        let numbers_of = |(prefix, vpc): (IpNet, VpcId)| match (prefix, pool.numbering()) {
-            (prefix, Numbering::Inside(_)) => Some((prefix, prefix, vpc)),
-            // Their VPC is in their number.
-            (IpNet::V4(_), Numbering::Hosts { .. }) => None,
-            (IpNet::V6(net), Numbering::Hosts { mask_v6 }) => {
-                let length = net.prefix_len().min(*mask_v6);
-                let share = Ipv6Net::new(net.network(), length).ok()?.trunc();
-                Some((share.into(), prefix, vpc))
+        let mut sources = Vec::new();
+        for (prefix, vpc) in self.sources {
+            for share in indistinct(pool.numbering(), prefix) {
+                sources.push((share, prefix, vpc));
             }
-        };
-        let mut sources: Vec<_> = self.sources.into_iter().filter_map(numbers_of).collect();
+        }
         // A prefix comes before those inside it, so that the last one begun can hold the next.
         sources.sort_unstable_by_key(|&(share, prefix, vpc)| {
             (share.network(), share.prefix_len(), prefix, vpc)
@@ -108,4 +110,26 @@ impl Served {
             }
         }
     }
+}
+
+/// Of the hosts of a prefix, those whose VPC is not in their number; whole subscribers.
+fn indistinct(numbering: &Numbering, prefix: IpNet) -> Vec<IpNet> {
+    let (within, mask_v6) = match numbering {
+        Numbering::Hosts { mask_v6 } => (&[IpNet::V6(Ipv6Net::default())][..], *mask_v6),
+        Numbering::Inside(inside) => (inside.prefixes(), SUBNET),
+    };
+    let common = within.iter().filter_map(|net| match net {
+        net if net.contains(&prefix) => Some(prefix),
+        net if prefix.contains(net) => Some(*net),
+        _ => None,
+    });
+    let whole = common.map(|net| match net {
+        IpNet::V6(net) => {
+            let length = net.prefix_len().min(mask_v6);
+            let wide = Ipv6Net::new(net.network(), length);
+            IpNet::V6(wide.map_or(net, |it| it.trunc()))
+        }
+        v4 => v4,
+    });
+    whole.collect()
 }

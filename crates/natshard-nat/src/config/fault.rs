@@ -154,6 +154,12 @@ pub enum NatConfigFault {
          `NatPool::deterministic`"
     )]
     NoInside(String),
+    /// Deterministic ranges that would give IPv6 addresses to IPv4 hosts, or the reverse.
+    #[error(
+        "pool `{0}` is deterministic and has prefixes, inside or public, of IPv4 and of IPv6: make \
+         a pool of each"
+    )]
+    MixedFamilies(String),
     /// An inside prefix of a deterministic pool with host bits set.
     #[error("pool `{pool}`: inside prefix {prefix} has host bits set: write {}", prefix.trunc())]
     InsideHostBits {

@@ -2,6 +2,7 @@
 
 mod both;
 mod config_changes;
+mod fair;
 mod faults;
 mod filtering;
 mod fragments;

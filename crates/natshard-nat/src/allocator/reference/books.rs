@@ -112,8 +112,12 @@ impl Books {
         protocol: Protocol,
         blocks: PortBlocks,
     ) -> BTreeMap<Block, Subscriber> {
-        let held = self.held();
-        let here = held.filter(|(key, of)| of.0 == pool.name() && key.1 == protocol);
+        let ranges = pool.as_engine().deterministic_map();
+        let dynamic = ranges.map(|ranges| ranges.overflow(protocol));
+        let is_dynamic = |port| dynamic.as_ref().is_none_or(|ports| ports.contains(&port));
+        let here = self.held().filter(|(key, of)| {
+            of.0 == pool.name() && key.1 == protocol && is_dynamic(key.2.port())
+        });
         here.map(|(key, of)| ((key.2.ip(), key.2.port() / blocks.size()), of.1))
             .collect()
     }

@@ -37,6 +37,9 @@ impl Search<'_> {
             let (address, ports) = ranges
                 .range(holder.1.number(), self.protocol())
                 .ok_or(AllocError::SubscriberMissing)?;
+            if address.is_ipv4() != self.request.tuple.source.is_ipv4() {
+                return Err(AllocError::NoSuchFamily);
+            }
             let own = self.first(std::iter::once(address), |_, port| ports.contains(&port));
             if let Some(own) = own {
                 return Ok(own);
