@@ -6,6 +6,8 @@ use std::time::Duration;
 pub use crate::block::PORTS;
 use crate::block::{Block, BlockRef, Cold, Mask, Phase};
 use crate::clock::Clock;
+use crate::fair::quota::Quota;
+pub use crate::fair::quota::Source;
 use crate::hints::{Hint, HintTree};
 use crate::id::ShardId;
 pub use crate::planted::{Bug, plant};
@@ -60,6 +62,47 @@ impl Tree {
 
     pub fn next(&self, from: usize) -> Option<usize> {
         self.0.next(Hint::RIPE, from)
+    }
+}
+
+/// The quota of a pool's classes.
+pub struct Shares(Quota);
+
+impl Shares {
+    /// So many blocks, and a class with a minimum.
+    pub fn new(total: i64, class: u8, minimum: u32) -> Self {
+        let quota = Quota::default();
+        quota.resize(total);
+        quota.guarantee(class, minimum);
+        Shares(quota)
+    }
+
+    pub fn take(&self, class: u8) -> Option<Source> {
+        self.0.take(class).ok()
+    }
+
+    pub fn give(&self, class: u8) {
+        self.0.give(class);
+    }
+
+    pub fn force(&self, class: u8) {
+        self.0.force(class);
+    }
+
+    pub fn guarantee(&self, class: u8, minimum: u32) {
+        self.0.guarantee(class, minimum);
+    }
+
+    pub fn held(&self, class: u8) -> u32 {
+        self.0.holding(class).held()
+    }
+
+    pub fn minimum(&self, class: u8) -> u32 {
+        self.0.holding(class).minimum()
+    }
+
+    pub fn pot(&self) -> i64 {
+        self.0.pot()
     }
 }
 

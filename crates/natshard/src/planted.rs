@@ -28,6 +28,13 @@ pub enum Bug {
     GiveWithoutRecheck,
     /// A summary is cleared without looking at the words below again.
     ClearWithoutRecheck,
+    /// A class decides by its first look whether a block is its own, and counts it whatever
+    /// happened since.
+    QuotaTrustsTheFirstLook,
+    /// A borrowed block is lent again before it is counted as given back.
+    QuotaLendsBeforeItCounts,
+    /// A minimum rises before the pot has been lowered by it.
+    QuotaGuaranteesAheadOfThePot,
 }
 
 #[cfg(not(loom))]

@@ -2,16 +2,17 @@
 
 use crate::sync::{Link, MODEL};
 
-const FIRST: usize = if MODEL { 2 } else { 64 };
+const USUAL: usize = if MODEL { 2 } else { 64 };
 const SEGMENTS: usize = if MODEL { 3 } else { 20 };
 
-/// Elements in segments of 64, 128, 256, ...; each segment is allocated when first asked for.
+/// Elements in segments of `FIRST` (64 if nothing is said), twice that, four times that, ...; each
+/// segment is allocated when first asked for.
 #[derive(Debug)]
-pub struct Segments<T> {
+pub struct Segments<T, const FIRST: usize = USUAL> {
     heads: [Link<Box<[T]>>; SEGMENTS],
 }
 
-impl<T> Default for Segments<T> {
+impl<T, const FIRST: usize> Default for Segments<T, FIRST> {
     fn default() -> Self {
         Segments {
             heads: std::array::from_fn(|_| Link::default()),
@@ -20,7 +21,7 @@ impl<T> Default for Segments<T> {
 }
 
 /// The segment of an index, the position in it and the segment's length.
-fn place(index: usize) -> (usize, usize, usize) {
+fn place<const FIRST: usize>(index: usize) -> (usize, usize, usize) {
     let segment = (index / FIRST + 1).ilog2() as usize;
     (
         segment,
@@ -29,14 +30,14 @@ fn place(index: usize) -> (usize, usize, usize) {
     )
 }
 
-impl<T: Default> Segments<T> {
+impl<T: Default, const FIRST: usize> Segments<T, FIRST> {
     /// How many elements there can be.
     pub(crate) const CAPACITY: usize = FIRST * ((1 << SEGMENTS) - 1);
 
     /// The element, if its segment was ever asked for.
     #[inline]
     pub(crate) fn get(&self, index: usize) -> Option<&T> {
-        let (segment, offset, _) = place(index);
+        let (segment, offset, _) = place::<FIRST>(index);
         // SAFETY: a non-null link holds a box leaked by `get_or_grow`, which is freed only when
         // the whole vector is dropped.
         let elements = unsafe { self.heads[segment].get().as_ref() }?;
@@ -52,7 +53,7 @@ impl<T: Default> Segments<T> {
         if let Some(element) = self.get(index) {
             return element;
         }
-        let (segment, offset, len) = place(index);
+        let (segment, offset, len) = place::<FIRST>(index);
         let fresh: Box<[T]> = (0..len).map(|_| T::default()).collect();
         let fresh = Box::into_raw(Box::new(fresh));
         let elements = match self.heads[segment].exchange(std::ptr::null_mut(), fresh) {
@@ -68,7 +69,7 @@ impl<T: Default> Segments<T> {
     }
 }
 
-impl<T> Drop for Segments<T> {
+impl<T, const FIRST: usize> Drop for Segments<T, FIRST> {
     fn drop(&mut self) {
         for head in &self.heads {
             let elements = head.get();
@@ -84,11 +85,10 @@ impl<T> Drop for Segments<T> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn places_are_dense_and_disjoint() {
+    fn places<const FIRST: usize>() {
         let mut expected = (0, 0);
         for index in 0..10_000 {
-            let (segment, offset, len) = place(index);
+            let (segment, offset, len) = place::<FIRST>(index);
             assert_eq!((segment, offset), expected);
             expected = if offset + 1 == len {
                 (segment + 1, 0)
@@ -96,7 +96,14 @@ mod tests {
                 (segment, offset + 1)
             };
         }
-        assert_eq!(place(Segments::<u8>::CAPACITY - 1).0, SEGMENTS - 1);
+        let last = Segments::<u8, FIRST>::CAPACITY - 1;
+        assert_eq!(place::<FIRST>(last).0, SEGMENTS - 1);
+    }
+
+    #[test]
+    fn places_are_dense_and_disjoint() {
+        places::<USUAL>();
+        places::<1>();
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod counts;
 pub(crate) mod deterministic;
 mod pair;
 mod policy;
+pub(crate) mod quota;
 mod ranges;
 mod retire;
 mod subscribe;
