@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::block::{BlockRef, Mask, Phase};
 use crate::census::{Census, PoolCensus};
+use crate::fair;
 use crate::hints::BLOCKS;
 use crate::inner::Inner;
 use crate::layout::{Class, Layout, SpaceLayout};
@@ -95,7 +96,7 @@ fn union(class: &Class, part: impl Fn(&crate::layout::Share) -> &PortSet) -> Por
     all
 }
 
-pub(crate) fn census(inner: &Inner, _pin: &Pin<'_>) -> Census {
+pub(crate) fn census(inner: &Inner, pin: &Pin<'_>) -> Census {
     let layout = inner.layout.load_full();
     let hands = hands(inner);
     let mut census = Census::default();
@@ -146,6 +147,7 @@ pub(crate) fn census(inner: &Inner, _pin: &Pin<'_>) -> Census {
             }
         }
     }
+    census.shares = fair::in_blocks(inner, &layout, pin);
     for pool in layout.pools() {
         census
             .pools
@@ -245,6 +247,7 @@ pub(crate) fn stats(inner: &Inner) -> Stats {
     Stats {
         shards,
         pools,
+        shares: fair::in_books(inner, &layout),
         dropped_leases: ground.dropped_leases.get(),
         refused_tokens: ground.refused_tokens.get(),
         open_addresses: ground.open_addresses.get(),

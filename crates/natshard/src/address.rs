@@ -31,7 +31,8 @@ impl Work<'_> {
         // Ports of this address in this shard's own other hands.
         for other in 0..self.worker.allocators.len() {
             let here = self.worker.allocators[other].block();
-            if here.is_some_and(|(held, _)| std::ptr::eq(held, page)) {
+            let same = |held: &Page| std::ptr::eq(held, page);
+            if here.is_some_and(|(held, block)| same(held) && self.is_ours(pool, page, block)) {
                 self.surrender(other);
             }
         }

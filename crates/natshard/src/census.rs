@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::AddAssign;
 
+use crate::fair::PoolShares;
+
 /// The ports of one pool, or of a whole engine, by what becomes of them.
 ///
 /// At quiescence (no burst open anywhere) `capacity = free + unissued + leased + cooling +
@@ -63,6 +65,9 @@ pub struct Census {
     pub draining: PoolCensus,
     /// By pool name; pools that overlap each count the ports they share.
     pub pools: BTreeMap<String, PoolCensus>,
+    /// Who holds what of each pool that shares its blocks out (tenants, headroom, or a threshold),
+    /// by pool name and protocol; counted from the blocks themselves.
+    pub shares: BTreeMap<String, Vec<PoolShares>>,
     /// How many blocks (of opened addresses, all protocols) are free, heating and cooling.
     pub blocks: BlockCensus,
 }

@@ -167,6 +167,17 @@ pub enum ConfigFault {
         /// The blocks of 256 ports or identifiers there are.
         blocks: u64,
     },
+    /// Shares of what subscribers have by computation.
+    #[error(
+        "pool `{pool}` has deterministic ranges and {shares}: what a subscriber has by computation \
+         cannot be kept for others: use a pool for each"
+    )]
+    SharesOfRanges {
+        /// The pool.
+        pool: String,
+        /// Which shares.
+        shares: &'static str,
+    },
     /// A threshold that can never be raised, or never cleared.
     #[error(
         "pool `{pool}`: threshold raised at {raise} % and cleared at {clear} %: raise at 1 to 100, \

@@ -17,12 +17,14 @@ use crate::error::ShardError;
 use crate::event::{EventReader, EventRings};
 use crate::fair::{self, SubscriberCensus, Table};
 use crate::ground::Ground;
+use crate::hints::BLOCKS;
 use crate::id::{PoolId, RealmId, ShardId};
 use crate::inner::{Handle, Inner, ShardShared};
 use crate::layout::{self, Layout, Names};
 use crate::protocol::Protocol;
 use crate::reclaim::Participant;
 use crate::region::Region;
+use crate::segments::Segments;
 use crate::shard::Shard;
 use crate::space::Window;
 use crate::stats::Stats;
@@ -69,11 +71,14 @@ impl Engine {
             order,
             seed,
             max_cooling,
+            tallies: Segments::default(),
             layout: ArcSwap::new(Arc::clone(&first)),
             latest: ArcSwap::new(Arc::clone(&first)),
             latest_version: Word::new(first.version),
             control: Mutex::new(names),
         });
+        inner.tighten(None, &first);
+        inner.loosen(&first);
         let engine = Engine(Arc::new(Handle {
             inner: ManuallyDrop::new(inner),
         }));
@@ -191,6 +196,7 @@ impl Engine {
         names.check(&config, before.spaces.len())?;
         let after = Arc::new(Layout::build(config, &mut names, Some(&before)));
         let visit = inner.ground.visit();
+        inner.tighten(Some(&before), &after);
         // From here on whoever makes a record enlists it in the new regions too; whoever made one
         // before is found by the pass below.
         inner.latest.store(Arc::clone(&after));
@@ -207,10 +213,15 @@ impl Engine {
                     kept.contains(&Arc::as_ptr(&member.region))
                 });
                 record.set_enlisted(after.version);
+                let Some(page) = record.page() else { continue };
+                for block in 0..BLOCKS {
+                    inner.rebook(&after, page, block);
+                }
             }
         }
         // Every hint leads to the new regions now: publish them.
         inner.layout.store(Arc::clone(&after));
+        inner.loosen(&after);
         self.preopen(&after);
         let (draining_addresses, draining_leases) =
             accounting::draining(inner, &after, &visit.pin());

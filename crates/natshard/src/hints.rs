@@ -50,6 +50,11 @@ impl Hint {
         (kept..buckets).map(move |age| Hint::resting(now.wrapping_sub(age) % buckets))
     }
 
+    /// Whether it is the same to all classes of a pool that shares its blocks out.
+    pub(crate) fn is_common(self) -> bool {
+        self == Hint::FREE || self == Hint::CLOSABLE
+    }
+
     #[inline]
     fn index(self) -> usize {
         self.0 as usize
@@ -149,7 +154,7 @@ impl Default for Rack {
 /// The hints of a region, over the positions of its addresses.
 #[derive(Debug)]
 pub struct HintTree {
-    levels: [Segments<Rack>; LEVELS],
+    levels: [Segments<Rack, 1>; LEVELS],
 }
 
 impl Default for HintTree {
@@ -178,6 +183,14 @@ impl HintTree {
                 word.set_bits(bit);
             }
             position /= 64;
+        }
+    }
+
+    /// Sees to it that setting a hint there takes no memory.
+    pub(crate) fn make_room(&self, mut position: usize) {
+        for racks in &self.levels {
+            position /= 64;
+            racks.get_or_grow(position);
         }
     }
 

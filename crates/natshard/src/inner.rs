@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use crossbeam_utils::CachePadded;
 
 use crate::config::PortOrder;
+use crate::fair::Tally;
 use crate::ground::Ground;
 use crate::hints::Hint;
 use crate::layout::{Layout, Names};
@@ -59,8 +60,9 @@ impl Batch {
 pub(crate) struct ShardShared {
     /// Whether somebody holds the shard.
     pub(crate) taken: Flag,
-    /// Somebody was refused: the shard gives its unissued ports back at its next burst.
-    pub(crate) wanted: Flag,
+    /// Somebody was refused: the shard gives the unissued ports of these hands back at its next
+    /// burst, a bit for each kind of them (see `PoolLayout::bell`).
+    pub(crate) wanted: Word,
     pub(crate) trays: Segments<Tray>,
     pub(crate) tray_count: Counter,
     pub(crate) batches: [Batch; BATCHES],
@@ -100,6 +102,8 @@ pub(crate) struct Inner {
     pub(crate) order: PortOrder,
     pub(crate) seed: Option<u64>,
     pub(crate) max_cooling: u64,
+    /// By pool and protocol, of those that share their blocks out.
+    pub(crate) tallies: Segments<[Tally; 3], 1>,
     /// What shards work by.
     pub(crate) layout: ArcSwap<Layout>,
     /// The newest layout made, published or about to be.
@@ -254,8 +258,8 @@ impl Inner {
     }
 
     /// Recycles a batch of condemned blocks, a grace period after they were.
-    pub(crate) fn recycle(&self, shard: usize, batch: usize) {
-        let shard = &self.shards[shard];
+    pub(crate) fn recycle(&self, number: usize, batch: usize) {
+        let shard = &self.shards[number];
         let batch = &shard.batches[batch];
         let len = batch.len.get() as usize;
         for index in 0..len {
@@ -266,15 +270,16 @@ impl Inner {
             // the collecting thread is pinned, as is whoever closes it.
             let page = unsafe { page.as_ref() };
             let block = batch.blocks[index].get() as usize;
-            self.recycle_block(shard, page, block);
+            self.recycle_block(number, page, block);
         }
         self.ground.awaiting_grace.subtract(len as u64);
         batch.len.set(0);
         batch.busy.set(false);
     }
 
-    fn recycle_block(&self, shard: &ShardShared, page: &Page, block: usize) {
+    fn recycle_block(&self, shard: usize, page: &Page, block: usize) {
         let here = page.block(block);
+        let generation = here.state().generation();
         let clock = &self.ground.clock;
         let stamped = here.count_stamped(clock, &here.bits());
         let recycled = here.recycle();
@@ -289,8 +294,10 @@ impl Inner {
             page.settle(block);
             return;
         }
-        shard.stats.blocks_recycled.add(1);
+        self.shards[shard].stats.blocks_recycled.add(1);
+        let tenancy = page.end_tenancy(block, generation);
         self.freed(page, block);
+        self.give(tenancy, page.protocol, Some(shard));
     }
 
     /// What follows when a block has become free.

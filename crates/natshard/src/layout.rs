@@ -15,9 +15,10 @@ use ipnet::IpNet;
 use crate::block::Mask;
 use crate::config::{EngineConfig, PoolConfig};
 use crate::config_error::{ConfigError, ConfigFault};
-use crate::fair::{self, Pairing, SubscriberPolicy};
+use crate::fair::{self, Pairing, Seats, Sharing, SubscriberPolicy};
 use crate::hints::{BLOCKS, BlockSet};
 use crate::id::{PoolId, RealmId};
+use crate::page::Page;
 use crate::portset::PortSet;
 use crate::protocol::Protocol;
 use crate::region::{Region, RegionSpec};
@@ -29,6 +30,7 @@ use crate::space::{Space, SpaceId, Window};
 pub(crate) struct Names {
     pools: Vec<String>,
     realms: Vec<String>,
+    seats: Seats,
 }
 
 impl Names {
@@ -54,9 +56,18 @@ impl Names {
             ),
         ];
         let limit = usize::from(u16::MAX);
-        let over = asked.into_iter().filter(|&(_, count)| count > limit);
+        let asked = asked.map(|(what, count)| (what, count, limit));
+        let sharing = config.pools.iter().filter(|pool| !pool.tenants.is_empty());
+        let tenants = sharing.filter_map(|pool| {
+            let place = self.pools.iter().position(|known| *known == pool.name)?;
+            let count = self.seats.count_with(PoolId(place as u16), &pool.tenants);
+            let what = "tenants of one pool over the life of the engine";
+            Some((what, count, fair::check::MAX_TENANTS))
+        });
+        let over = asked.into_iter().chain(tenants);
         let faults: Vec<_> = over
-            .map(|(what, count)| ConfigFault::TooMany { what, count, limit })
+            .filter(|&(_, count, limit)| count > limit)
+            .map(|(what, count, limit)| ConfigFault::TooMany { what, count, limit })
             .collect();
         if faults.is_empty() {
             Ok(())
@@ -82,6 +93,8 @@ pub(crate) struct PoolLayout {
     pub(crate) realm: RealmId,
     pub(crate) reuse_closed: bool,
     pub(crate) policy: SubscriberPolicy,
+    /// `None` where blocks are anybody's.
+    pub(crate) sharing: Option<Sharing>,
     /// The regions to lease from, by protocol, then IPv4 and IPv6.
     pub(crate) regions: [[Vec<Arc<Region>>; 2]; 3],
 }
@@ -164,6 +177,8 @@ pub(crate) struct Layout {
     pools: Vec<Option<Arc<PoolLayout>>>,
     pool_names: BTreeMap<String, PoolId>,
     realm_names: BTreeMap<String, RealmId>,
+    /// Whether any pool shares its blocks out.
+    pub(crate) shares: bool,
     /// Every space there ever was, by id.
     pub(crate) spaces: Vec<Arc<Space>>,
     space_ids: HashMap<(RealmId, Protocol, Window), SpaceId>,
@@ -317,6 +332,7 @@ impl Layout {
             pools: Vec::new(),
             pool_names: BTreeMap::new(),
             realm_names: BTreeMap::new(),
+            shares: false,
             spaces: before.map_or_else(Vec::new, |before| before.spaces.clone()),
             space_ids: before.map_or_else(HashMap::new, |before| before.space_ids.clone()),
             space_layouts: Vec::new(),
@@ -340,6 +356,7 @@ impl Layout {
                 realm,
                 reuse_closed: pool.reuse_closed,
                 policy: SubscriberPolicy::of(pool),
+                sharing: Sharing::of(pool, id, &mut names.seats),
                 regions: Default::default(),
             });
             let mut of_pool: Vec<Window> =
@@ -360,6 +377,18 @@ impl Layout {
                     .max()
                     .unwrap_or(0);
                 layout.add_space(&space, atoms, keep_open.max(1) as u64, before, &mut pools);
+            }
+        }
+        for pool in pools.iter_mut().flatten() {
+            for protocol in Protocol::ALL {
+                let blocks = pool
+                    .regions(protocol, None)
+                    .map(|region| region.blocks_in_all());
+                let blocks = blocks.sum();
+                if let Some(sharing) = &mut pool.sharing {
+                    layout.shares = true;
+                    sharing.blocks[protocol.as_index()] = blocks;
+                }
             }
         }
         layout.pools = pools.into_iter().map(|pool| pool.map(Arc::new)).collect();
@@ -473,6 +502,15 @@ impl Layout {
         space.window.address(pairing.key)
     }
 
+    /// The pool that shares out a block, if one does: such a pool has its blocks to itself.
+    pub(crate) fn sharing_pool(&self, page: &Page, block: usize) -> Option<(PoolId, &Sharing)> {
+        let class = self.class(page.space, page.key)?;
+        let mut regions = class.regions.iter();
+        let region = regions.find(|region| region.blocks.contains(block))?;
+        let &(id, _) = region.spec.pools.first()?;
+        Some((id, self.pool(id)?.sharing.as_ref()?))
+    }
+
     /// The space of a tuple, if any pool was ever there.
     pub(crate) fn find_space(
         &self,
@@ -491,10 +529,10 @@ impl Layout {
 }
 
 /// The pools that share some blocks, each with the ports it may lease.
-type Sharing = Vec<(PoolId, Arc<PortSet>)>;
+type Sharers = Vec<(PoolId, Arc<PortSet>)>;
 
 /// Groups the blocks of a class by the pools that may lease from them.
-fn group_blocks(shares: &[Share]) -> Vec<(BlockSet, Sharing)> {
+fn group_blocks(shares: &[Share]) -> Vec<(BlockSet, Sharers)> {
     let reach: Vec<_> = shares.iter().map(|share| share.lease.blocks()).collect();
     let mut groups: BTreeMap<Vec<usize>, BlockSet> = BTreeMap::new();
     for block in 0..BLOCKS {

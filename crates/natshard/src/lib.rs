@@ -57,8 +57,8 @@ pub use event::{
     PoolBooks, PortRange,
 };
 pub use fair::{
-    Deterministic, DeterministicMap, PoolPolicies, PortBlocks, SubscriberCensus, SubscriberLimit,
-    SubscriberPorts, TenantShare, Threshold,
+    Deterministic, DeterministicMap, PoolPolicies, PoolShares, PortBlocks, ShareCensus,
+    SubscriberCensus, SubscriberLimit, SubscriberPorts, TenantShare, Threshold,
 };
 pub use id::{PoolId, RealmId, ShardId};
 pub use lease::{Lease, RawLease, Reason};

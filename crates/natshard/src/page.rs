@@ -7,7 +7,7 @@ use crate::block::{Block, BlockRef, Cold, Mask, PORTS, Phase};
 use crate::chunks::Chunks;
 use crate::clock::Moment;
 use crate::event::EventKind;
-use crate::fair::{Books, QUARTER, QUARTERS, Titles};
+use crate::fair::{Books, QUARTER, QUARTERS, Tenancies, Tenancy, Titles};
 use crate::ground::Ground;
 use crate::hints::{BLOCKS, BlockSet, Hint, PageHints};
 use crate::id::{PoolId, RealmId};
@@ -43,6 +43,9 @@ pub struct Page {
     blocks: Box<[Block]>,
     /// Who owns which port block, once one was assigned.
     titles: Link<Titles>,
+    /// For whom each block is held, once one was for somebody of a pool that shares its blocks
+    /// out.
+    tenancies: Link<Tenancies>,
     /// For ports leased to subscribers, or in a pool that tells leases, and turned into tokens:
     /// what [`Lease`](crate::Lease) knows and a token has no room for.
     pub(crate) ledger: Chunks<Counter>,
@@ -77,6 +80,7 @@ impl Page {
             cold: Cold::new(BLOCKS),
             blocks: (0..BLOCKS).map(|_| Block::new(generation)).collect(),
             titles: Link::default(),
+            tenancies: Link::default(),
             ledger: Chunks::default(),
         }
     }
@@ -105,6 +109,82 @@ impl Page {
         unsafe { &*titles }
     }
 
+    /// For whom blocks are held, if any ever was.
+    pub(crate) fn tenancies(&self) -> Option<&Tenancies> {
+        // SAFETY: a non-null link holds a box leaked by `tenancies_or_new`, freed with the page.
+        unsafe { self.tenancies.get().as_ref() }
+    }
+
+    /// For whom blocks are held.
+    pub(crate) fn tenancies_or_new(&self) -> &Tenancies {
+        if let Some(tenancies) = self.tenancies() {
+            return tenancies;
+        }
+        let fresh = Box::into_raw(Box::default());
+        let tenancies = match self.tenancies.exchange(std::ptr::null_mut(), fresh) {
+            Ok(()) => fresh,
+            Err(winner) => {
+                // SAFETY: nobody saw `fresh`.
+                drop(unsafe { Box::from_raw(fresh) });
+                winner
+            }
+        };
+        // SAFETY: as in `tenancies`.
+        unsafe { &*tenancies }
+    }
+
+    /// For whom a block is held.
+    pub(crate) fn tenancy(&self, block: usize) -> Tenancy {
+        self.tenancies()
+            .map_or(Tenancy::NONE, |tenancies| tenancies.get(block))
+    }
+
+    /// Ends the tenancy of a generation that is over; it is the caller's to give back.
+    pub(crate) fn end_tenancy(&self, block: usize, generation: u32) -> Tenancy {
+        self.tenancies().map_or(Tenancy::NONE, |tenancies| {
+            tenancies.remove(block, generation)
+        })
+    }
+
+    /// The class in whose tree of a region a mark of this block stands.
+    fn class(&self, hint: Hint, block: usize) -> u8 {
+        if hint.is_common() {
+            return 0;
+        }
+        self.tenancy(block).class()
+    }
+
+    /// Those of `set` with a hint that one class is to look at.
+    pub(crate) fn hinted_of(&self, class: u8, hint: Hint, set: &BlockSet) -> BlockSet {
+        let hinted = self.hinted(hint, set);
+        match self.tenancies() {
+            _ if hint.is_common() => hinted,
+            None if class == 0 => hinted,
+            None => BlockSet::default(),
+            Some(tenancies) => {
+                let mut of_class = BlockSet::default();
+                for block in hinted.iter() {
+                    if tenancies.get(block).class() == class {
+                        of_class.insert(block);
+                    }
+                }
+                of_class
+            }
+        }
+    }
+
+    /// Sees to it that marks of this block need no memory later on.
+    pub(crate) fn make_room(&self, block: usize, class: u8) {
+        for member in self.record().members() {
+            if class != 0 && member.blocks().contains(block) {
+                member
+                    .region
+                    .tree(class)
+                    .make_room(member.position as usize);
+            }
+        }
+    }
+
     /// Whether nobody owns a port block of this block.
     pub(crate) fn is_unowned(&self, block: usize) -> bool {
         self.titles().is_none_or(|titles| titles.is_unowned(block))
@@ -130,9 +210,14 @@ impl Page {
     /// Says that a block is worth a visit; the caller made it so before.
     pub(crate) fn mark(&self, hint: Hint, block: usize) {
         self.hints.set(hint, block);
+        // Read after the hint was set: whoever changes it settles the block afterwards.
+        let class = self.class(hint, block);
         for member in self.record().members() {
             if member.blocks().contains(block) {
-                member.region.hints.set(hint, member.position as usize);
+                member
+                    .region
+                    .tree(class)
+                    .set(hint, member.position as usize);
             }
         }
     }
@@ -143,10 +228,12 @@ impl Page {
             return;
         }
         self.hints.clear(hint, block);
+        let class = self.class(hint, block);
         for member in self.record().members() {
             if member.blocks().contains(block) {
-                member.region.clear_if(hint, member.position as usize, || {
-                    self.hints.get(hint).and(member.blocks()).is_empty()
+                let position = member.position as usize;
+                member.region.clear_if(class, hint, position, || {
+                    self.hinted_of(class, hint, member.blocks()).is_empty()
                 });
             }
         }
@@ -421,6 +508,11 @@ impl Drop for Page {
         if !titles.is_null() {
             // SAFETY: the page owns its titles and is going away.
             drop(unsafe { Box::from_raw(titles) });
+        }
+        let tenancies = self.tenancies.get();
+        if !tenancies.is_null() {
+            // SAFETY: the page owns its tenancies and is going away.
+            drop(unsafe { Box::from_raw(tenancies) });
         }
     }
 }

@@ -35,6 +35,10 @@ pub enum Bug {
     QuotaLendsBeforeItCounts,
     /// A minimum rises before the pot has been lowered by it.
     QuotaGuaranteesAheadOfThePot,
+    /// What is over takes away a tenancy without looking of which generation it is.
+    TenancyWithoutGeneration,
+    /// A block is counted anew without another look at it afterwards.
+    RebookTrustsTheFirstLook,
 }
 
 #[cfg(not(loom))]

@@ -88,6 +88,8 @@ pub struct PortAllocator {
     /// Whether tags have to be looked up: the block was reheated.
     mixed: bool,
     flags: u8,
+    /// Who can call back the block that it heats.
+    pub(crate) bell: u64,
     /// Where searches of this allocator's pool go on.
     pub(crate) cursor: usize,
     /// The block it gave back last with ports unissued, by its address's record, which lives as
@@ -108,6 +110,7 @@ impl PortAllocator {
             block: 0,
             mixed: false,
             flags: 0,
+            bell: 0,
             cursor: 0,
             left: None,
         }

@@ -33,6 +33,8 @@ pub(crate) struct Refusal {
     layout: u64,
     /// What this shard's own other hands hold is leasable too.
     loads: u64,
+    /// What others gave back of shares.
+    shares: u64,
 }
 
 impl Work<'_> {
@@ -48,6 +50,7 @@ impl Work<'_> {
         let mut surrendered = false;
         loop {
             let before = self.moment(pool, purpose);
+            self.worker.short = false;
             let known = self.worker.refusals[purpose.index()];
             if known == Some(before) && self.inner.ground.clock.rest() > 0 {
                 return false;
@@ -93,6 +96,7 @@ impl Work<'_> {
     ) -> bool {
         loop {
             let before = self.moment(pool, purpose);
+            self.worker.short = false;
             let near = [Stage::Half, Stage::Free, Stage::NewAddress];
             let found = near
                 .into_iter()
@@ -119,11 +123,13 @@ impl Work<'_> {
         for allocator in 0..self.worker.allocators.len() {
             let held = self.worker.allocators[allocator].block();
             let shared = held.is_some_and(|(page, block)| {
-                page.record().members().iter().any(|member| {
-                    let mut regions = pool.regions(purpose.protocol, purpose.family);
-                    member.blocks().contains(block)
-                        && regions.any(|region| Arc::ptr_eq(region, &member.region))
-                })
+                // What is held for another class stays in its hands: it could not be had anyway.
+                self.is_ours(pool, page, block)
+                    && page.record().members().iter().any(|member| {
+                        let mut regions = pool.regions(purpose.protocol, purpose.family);
+                        member.blocks().contains(block)
+                            && regions.any(|region| Arc::ptr_eq(region, &member.region))
+                    })
             });
             if shared {
                 self.surrender(allocator);
@@ -155,6 +161,10 @@ impl Work<'_> {
         purpose: Purpose,
         stage: Stage,
     ) -> bool {
+        let claims = matches!(stage, Stage::Free | Stage::NewAddress);
+        if claims && self.is_refused(pool, purpose.protocol) {
+            return false;
+        }
         if stage == Stage::NewAddress {
             // Before memory grows: whatever awaits its grace period could be free soon, and
             // blocks that nobody has looked at since they rested can be had.
@@ -211,6 +221,9 @@ impl Work<'_> {
             slice: self.inner.ground.clock.slice(),
             layout: self.worker.layout.version,
             loads: self.worker.loads,
+            shares: self
+                .tally(pool, purpose.protocol)
+                .map_or(0, |tally| tally.version()),
         }
     }
 
@@ -224,6 +237,7 @@ impl Work<'_> {
         match stage {
             Stage::Early => self.try_early(allocator, pool, region),
             Stage::Free => {
+                self.worker.short = false;
                 self.try_queue(allocator, pool, region)
                     || self.try_hint(allocator, pool, region, Hint::FREE, None)
             }
@@ -247,9 +261,10 @@ impl Work<'_> {
             return self.assign_from(pool, region, page, block);
         }
         let wanted = region.mask(pool.id, block);
-        let Some((taken, mixed)) = self.acquire(page, block, &wanted, rest) else {
+        let Some((taken, mixed)) = self.acquire(pool, page, block, &wanted, rest) else {
             return false;
         };
+        let bell = pool.bell(page.protocol, self.class(pool));
         let worker = &mut *self.worker;
         worker.loads += 1;
         let found = Found {
@@ -260,12 +275,15 @@ impl Work<'_> {
             pool: pool.id,
             flags: Self::flags(pool),
         };
+        worker.allocators[allocator].bell = bell;
         worker.allocators[allocator].load(&found, self.inner.order, &mut worker.random);
         true
     }
 
     fn try_queue(&mut self, allocator: usize, pool: &PoolLayout, region: &Arc<Region>) -> bool {
-        while let Some(entry) = region.dequeue() {
+        while !self.worker.short
+            && let Some(entry) = region.dequeue()
+        {
             let (position, block) = ((entry >> 8) as usize, (entry & 0xff) as usize);
             let Some(page) = region.record(position).and_then(Record::page) else {
                 continue;
@@ -296,12 +314,19 @@ impl Work<'_> {
         let rest = rest.unwrap_or(self.rest());
         let mut cursor = self.worker.allocators[allocator].cursor;
         let spin = self.spin();
-        let found = region.search(hint, &mut cursor, false, spin, |_, page, block| {
-            self.load(allocator, pool, region, page, block, rest)
-                .then_some(())
+        let class = self.class(pool);
+        let found = region.search(class, hint, &mut cursor, false, spin, |_, page, block| {
+            let done = self.load(allocator, pool, region, page, block, rest);
+            (done || self.gives_up(hint)).then_some(done)
         });
         self.worker.allocators[allocator].cursor = cursor;
-        found.is_some()
+        found == Some(true)
+    }
+
+    /// Whether to end a search without result: there is no use in trying further free blocks once
+    /// one was refused for want of a share.
+    fn gives_up(&self, hint: Hint) -> bool {
+        hint == Hint::FREE && self.worker.short
     }
 
     pub(crate) fn spin(&mut self) -> usize {
@@ -329,6 +354,7 @@ impl Work<'_> {
         region: &Arc<Region>,
     ) -> bool {
         let layout = Arc::clone(&self.worker.layout);
+        self.worker.short = false;
         loop {
             if let Some(record) = region.closed_address() {
                 let page = self.open(&region.space, record);
@@ -336,6 +362,9 @@ impl Work<'_> {
                 for block in page.hinted(Hint::FREE, &region.blocks).iter_from(spin) {
                     if self.load(allocator, pool, region, page, block, self.rest()) {
                         return true;
+                    }
+                    if self.worker.short {
+                        return false;
                     }
                 }
             }
@@ -351,6 +380,9 @@ impl Work<'_> {
                 || self.try_hint(allocator, pool, region, Hint::FREE, None)
             {
                 return true;
+            }
+            if self.worker.short {
+                return false;
             }
         }
     }
@@ -375,11 +407,12 @@ impl Work<'_> {
         let hints = [Hint::FREE, Hint::HALF, Hint::RIPE].into_iter();
         let rest = self.rest();
         for hint in hints.chain(Hint::rested(now, rest, region.swept.get())) {
-            let found = region.search(hint, &mut 0, true, 0, |_, page, block| {
-                self.load(allocator, pool, region, page, block, rest)
-                    .then_some(())
+            let class = self.class(pool);
+            let found = region.search(class, hint, &mut 0, true, 0, |_, page, block| {
+                let done = self.load(allocator, pool, region, page, block, rest);
+                (done || self.gives_up(hint)).then_some(done)
             });
-            if found.is_some() {
+            if found == Some(true) {
                 return true;
             }
         }

@@ -39,6 +39,11 @@ pub struct Region {
     positions: Segments<Link<Record>>,
     next_position: Word,
     pub(crate) hints: HintTree,
+    /// The same for blocks held for further classes of a pool that shares its blocks out, by class
+    /// less one; `hints` is that of everybody else, and of all for hints they have in common.
+    classes: Segments<HintTree, 1>,
+    /// The largest class that has a tree.
+    last_class: Word,
     /// Made when the first block is queued.
     queue: Link<BlockQueue>,
     queue_limit: usize,
@@ -77,6 +82,8 @@ impl Region {
             positions: Segments::default(),
             next_position: Word::new(0),
             hints: HintTree::default(),
+            classes: Segments::default(),
+            last_class: Word::new(0),
             queue: Link::default(),
             queue_limit: blocks.min(QUEUE_LIMIT),
             version: CachePadded::new(Word::new(0)),
@@ -106,6 +113,22 @@ impl Region {
         unsafe { &*self.queue.get() }.push(entry)
     }
 
+    /// The hints of one class.
+    pub(crate) fn tree(&self, class: u8) -> &HintTree {
+        let Some(further) = class.checked_sub(1) else {
+            return &self.hints;
+        };
+        if self.last_class.get() < u64::from(class) {
+            self.last_class.raise(class.into());
+        }
+        self.classes.get_or_grow(further.into())
+    }
+
+    /// Every class that may have hints here.
+    pub(crate) fn classes(&self) -> impl Iterator<Item = u8> + use<> {
+        0..=self.last_class.get() as u8
+    }
+
     /// The ports of a block that a pool may lease here.
     pub(crate) fn mask(&self, pool: PoolId, block: usize) -> Mask {
         let found = self.spec.pools.iter().find(|&&(id, _)| id == pool);
@@ -128,6 +151,11 @@ impl Region {
             number -= len;
         }
         None
+    }
+
+    /// How many blocks all of its addresses have.
+    pub(crate) fn blocks_in_all(&self) -> u64 {
+        self.addresses() * self.blocks.len() as u64
     }
 
     /// How many addresses there are.
@@ -168,7 +196,12 @@ impl Region {
                 .chain((0..BUCKETS as u64).map(Hint::resting))
             {
                 if page.hints.contains(hint, block) {
-                    self.hints.set(hint, position);
+                    let class = if hint.is_common() {
+                        0
+                    } else {
+                        page.tenancy(block).class()
+                    };
+                    self.tree(class).set(hint, position);
                 }
             }
         }
@@ -181,14 +214,21 @@ impl Region {
     }
 
     /// Clears an address's hint if `empty` says so, and looks again afterwards.
-    pub(crate) fn clear_if(&self, hint: Hint, position: usize, empty: impl Fn() -> bool) {
+    pub(crate) fn clear_if(
+        &self,
+        class: u8,
+        hint: Hint,
+        position: usize,
+        empty: impl Fn() -> bool,
+    ) {
         if !empty() {
             return;
         }
+        let tree = self.tree(class);
         self.clearing.add(1);
-        self.hints.clear(hint, position);
+        tree.clear(hint, position);
         if !empty() {
-            self.hints.set(hint, position);
+            tree.set(hint, position);
         }
         self.clearing.subtract(1);
     }
@@ -198,12 +238,13 @@ impl Region {
         self.clearing.get() != 0
     }
 
-    /// Offers the blocks with a hint to `visit` until it takes one; starts at the position
-    /// `from` and leaves there where it found one, so that searches spread.
+    /// Offers the blocks of a class with a hint to `visit` until it takes one; starts at the
+    /// position `from` and leaves there where it found one, so that searches spread.
     ///
     /// Within an address it starts at the block `spin`. `exhaustive` looks at every address rather than trust the summaries.
     pub(crate) fn search<T>(
         &self,
+        class: u8,
         hint: Hint,
         from: &mut usize,
         exhaustive: bool,
@@ -211,19 +252,24 @@ impl Region {
         mut visit: impl FnMut(&Record, &Page, usize) -> Option<T>,
     ) -> Option<T> {
         let start = *from;
+        let class = if hint.is_common() { 0 } else { class };
+        let tree = self.tree(class);
         for (low, high) in [(start, usize::MAX), (0, start)] {
             let mut position = low;
             while position < high {
                 let next = if exhaustive {
                     (position < self.next_position.get() as usize).then_some(position)
                 } else {
-                    self.hints.next(hint, position)
+                    tree.next(hint, position)
                 };
                 let Some(next) = next.filter(|&next| next < high) else {
                     break;
                 };
                 if let Some((record, page)) = self.record(next).and_then(|r| Some((r, r.page()?))) {
-                    let hinted = page.hinted(hint, &self.blocks);
+                    let hinted = page.hinted_of(class, hint, &self.blocks);
+                    if class != 0 && hinted.is_empty() && !exhaustive {
+                        self.forget(class, hint, next, page);
+                    }
                     for block in hinted.iter_from(spin) {
                         if let Some(found) = visit(record, page, block) {
                             *from = next;
@@ -235,6 +281,14 @@ impl Region {
             }
         }
         None
+    }
+
+    /// Takes back a hint of a class none of whose blocks of that address has it any longer: its
+    /// blocks have gone to other classes since.
+    pub(crate) fn forget(&self, class: u8, hint: Hint, position: usize, page: &Page) {
+        self.clear_if(class, hint, position, || {
+            page.hinted_of(class, hint, &self.blocks).is_empty()
+        });
     }
 
     /// A record that is enlisted, hinted at as free, and not open.

@@ -163,6 +163,15 @@ impl Request {
         self
     }
 
+    /// Whether it asks for more than any port of its pool, protocol and family, on whoever's
+    /// behalf; subscribers matter where the pool keeps books of them.
+    pub(crate) fn is_particular(&self, books: bool) -> bool {
+        self.address.is_some()
+            || self.near_port.is_some()
+            || self.parity.is_some()
+            || books && self.subscriber.is_some()
+    }
+
     /// The pool asked.
     #[must_use]
     pub const fn pool(&self) -> PoolId {

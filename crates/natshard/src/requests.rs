@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::block::{Mask, PORTS};
 use crate::error::AllocError;
+use crate::hints::Hint;
 use crate::id::PoolId;
 use crate::layout::{Class, Layout, PoolLayout};
 use crate::lease::Lease;
@@ -12,7 +13,6 @@ use crate::page::Page;
 use crate::protocol::Protocol;
 use crate::region::Region;
 use crate::request::{Family, Request, Strictness};
-use crate::shard::purpose;
 use crate::space::Window;
 use crate::take::nearest;
 use crate::worker::{Purpose, Work};
@@ -66,11 +66,11 @@ impl Work<'_> {
                 had => return had,
             }
         }
-        let purpose = purpose(request);
+        let purpose = self.purpose(request);
         let allocator = self.worker.allocator_index(self.shard, purpose);
         if self.worker.allocators[allocator].is_spent() && !self.refill(allocator, purpose) {
-            self.want();
-            return Err(AllocError::PoolFull);
+            self.want(pool, request.protocol);
+            return Err(self.reason(pool, request.protocol, AllocError::PoolFull));
         }
         if let Some(near) = request.near_port {
             if request.address.is_none()
@@ -133,10 +133,14 @@ impl Work<'_> {
         }
         let purpose = Purpose {
             family: None,
-            ..purpose(request)
+            ..self.purpose(request)
         };
         let Some(allocator) = self.address_allocator(purpose, pool, page, class) else {
-            self.want();
+            self.want(pool, request.protocol);
+            let free = |region: &Arc<Region>| !page.hinted(Hint::FREE, &region.blocks).is_empty();
+            if class.regions.iter().any(free) {
+                return Err(self.reason(pool, request.protocol, AllocError::AddressFull));
+            }
             return Err(AllocError::AddressFull);
         };
         if let Some(near) = request.near_port {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::block::PORTS;
 use crate::clock::Moment;
 use crate::error::{AllocError, ReleaseError};
-use crate::fair;
+use crate::fair::{self, Claimant};
 use crate::id::{PoolId, ShardId};
 use crate::inner::{Handle, ShardShared};
 use crate::lease::{Lease, RawLease, Reason};
@@ -121,9 +121,10 @@ impl Burst<'_> {
             self.worker.swept_slice = None;
         }
         let mut work = self.work();
-        if work.shard.wanted.get() {
-            work.shard.wanted.set(false);
-            work.surrender_all();
+        let wanted = work.shard.wanted.get();
+        if wanted != 0 {
+            work.shard.wanted.clear_bits(wanted);
+            work.surrender_wanted(wanted);
         }
         work.sweep(PER_BURST);
         work.retire_accounts(fair::PER_BURST);
@@ -156,6 +157,27 @@ impl Burst<'_> {
         self.allocate_slow(request)
     }
 
+    /// The same for a request that names a tenant, or is for control traffic, and asks for nothing
+    /// else in particular.
+    fn pop_for_class(&mut self, request: &Request) -> Option<Lease> {
+        let worker = &mut *self.worker;
+        let pool = worker.layout.pool(request.pool)?;
+        if request.is_particular(pool.policy.keeps_books()) {
+            return None;
+        }
+        let claimant = pool.claimant(request);
+        let purpose = Purpose {
+            claimant,
+            ..purpose(request)
+        };
+        let allocator = worker.allocator(purpose)?;
+        let lease = allocator.pop()?;
+        if allocator.is_spent() {
+            self.retire(purpose);
+        }
+        Some(lease)
+    }
+
     #[cold]
     fn retire(&mut self, purpose: Purpose) {
         let mut work = self.work();
@@ -169,11 +191,18 @@ impl Burst<'_> {
 
     #[cold]
     fn allocate_slow(&mut self, request: &Request) -> Result<Lease, AllocError> {
+        if !request.plain
+            && let Some(lease) = self.pop_for_class(request)
+        {
+            return Ok(lease);
+        }
         let layout = Arc::clone(&self.worker.layout);
         let mut work = self.work();
         let result = match layout.pool(request.pool) {
             None => Err(AllocError::NoSuchPool),
-            Some(pool) => work.allocate(&layout, pool, request),
+            Some(pool) => {
+                work.on_behalf(pool, request, |work| work.allocate(&layout, pool, request))
+            }
         };
         match result {
             Ok(lease) => Ok(work.told(request.pool, lease)),
@@ -317,11 +346,13 @@ impl Burst<'_> {
     }
 }
 
+/// What a request for everybody else is for.
 #[inline]
-pub(crate) fn purpose(request: &Request) -> Purpose {
+fn purpose(request: &Request) -> Purpose {
     Purpose {
         pool: request.pool,
         protocol: request.protocol,
         family: request.family,
+        claimant: Claimant::OTHERS,
     }
 }

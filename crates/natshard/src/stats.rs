@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::AllocError;
+use crate::fair::PoolShares;
 
 /// The counters of one shard.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -59,6 +60,9 @@ pub struct Stats {
     pub shards: Vec<ShardStats>,
     /// By pool name.
     pub pools: BTreeMap<String, PoolStats>,
+    /// Who holds what of each pool that shares its blocks out (tenants, headroom, or a threshold),
+    /// by pool name and protocol; as the books have it.
+    pub shares: BTreeMap<String, Vec<PoolShares>>,
     /// Leases that were dropped instead of released.
     pub dropped_leases: u64,
     /// Raw tokens that were refused.

@@ -24,6 +24,7 @@ pub(crate) struct Sweep {
     /// What `Region::swept` was when the sweep came to the region.
     swept: Option<u64>,
     region: usize,
+    class: u8,
     hint: usize,
     position: usize,
     block: usize,
@@ -68,15 +69,42 @@ impl Work<'_> {
         sweep: &mut Sweep,
         budget: &mut usize,
     ) -> bool {
+        sweep.swept.get_or_insert_with(|| region.swept.get());
+        for class in region.classes().skip(sweep.class.into()) {
+            if !self.sweep_class(region, class, sweep, budget) {
+                return false;
+            }
+            (sweep.class, sweep.hint) = (class + 1, 0);
+            // To look through the hints of a class is work too, even if there are none.
+            *budget = budget.saturating_sub(class.min(1).into());
+        }
+        true
+    }
+
+    /// Whether the class is done with.
+    fn sweep_class(
+        &mut self,
+        region: &Arc<Region>,
+        class: u8,
+        sweep: &mut Sweep,
+        budget: &mut usize,
+    ) -> bool {
+        if class > 0 && *budget == 0 {
+            return false;
+        }
         let rest = self.inner.ground.clock.rest();
-        let swept = *sweep.swept.get_or_insert_with(|| region.swept.get());
+        let swept = sweep.swept.unwrap_or(0);
+        let tree = region.tree(class);
         for hint in Hint::rested(sweep.began, rest, swept).skip(sweep.hint) {
-            while let Some(position) = region.hints.next(hint, sweep.position) {
+            while let Some(position) = tree.next(hint, sweep.position) {
                 if position > sweep.position {
                     (sweep.position, sweep.block) = (position, 0);
                 }
                 if let Some(page) = region.record(position).and_then(|record| record.page()) {
-                    let hinted = page.hinted(hint, &region.blocks);
+                    let hinted = page.hinted_of(class, hint, &region.blocks);
+                    if hinted.is_empty() {
+                        region.forget(class, hint, position, page);
+                    }
                     let done = sweep.block;
                     for block in hinted.iter().skip_while(|&block| block < done) {
                         if *budget == 0 {

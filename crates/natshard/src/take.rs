@@ -2,6 +2,7 @@
 
 use crate::block::{Mask, PORTS, Phase};
 use crate::error::AllocError;
+use crate::fair::Claimed;
 use crate::hints::Hint;
 use crate::layout::PoolLayout;
 use crate::lease::Lease;
@@ -41,12 +42,10 @@ impl Work<'_> {
                     if ports.is_empty() {
                         return Mask::EMPTY;
                     }
-                    if !here.claim(me) {
-                        continue;
-                    }
-                    page.count_taken();
-                    for hint in [Hint::FREE, Hint::HALF, Hint::RIPE] {
-                        page.unmark(hint, block);
+                    match self.claim(pool, page, block) {
+                        Claimed::Yes => {}
+                        Claimed::Lost => continue,
+                        Claimed::Short => return Mask::EMPTY,
                     }
                     let taken = here.take_fresh(me, &ports, &self.inner.ground.clock);
                     debug_assert_eq!(taken, ports, "a free block has every port");
@@ -55,8 +54,11 @@ impl Work<'_> {
                     // The leases exist before the block is let go of.
                     lease(&taken);
                     here.cool(me);
-                    page.settle(block);
+                    self.let_go(page, block);
                     return taken;
+                }
+                Phase::Cooling | Phase::Heating if !self.is_ours(pool, page, block) => {
+                    return Mask::EMPTY;
                 }
                 Phase::Cooling => {
                     let clock = &self.inner.ground.clock;
@@ -71,7 +73,7 @@ impl Work<'_> {
                     let taken = self.take_owned(page, block, pool, rest, choose);
                     lease(&taken);
                     here.cool(me);
-                    page.settle(block);
+                    self.let_go(page, block);
                     return taken;
                 }
                 Phase::Heating if state.shard() == me => {
@@ -92,7 +94,8 @@ impl Work<'_> {
                     return taken;
                 }
                 Phase::Heating => {
-                    want_of(&self.inner.shards[state.shard().as_index()]);
+                    let bell = pool.bell(page.protocol, self.class(pool));
+                    want_of(&self.inner.shards[state.shard().as_index()], bell);
                     return Mask::EMPTY;
                 }
                 // A subscriber's, or not to be had.
@@ -110,12 +113,17 @@ impl Work<'_> {
         pool: &PoolLayout,
         choose: &dyn Fn(&Mask) -> Option<usize>,
     ) -> Result<Lease, AllocError> {
+        self.worker.short = false;
         let mut lease = None;
         let choose = |ports: &Mask| choose(&ports.and(wanted)).into_iter().collect();
         self.take(page, block, pool, self.rest(), &choose, &mut |one| {
             lease = Some(one)
         });
-        lease.ok_or(AllocError::InUse)
+        lease.ok_or(if self.worker.short {
+            AllocError::TenantQuota
+        } else {
+            AllocError::InUse
+        })
     }
 
     fn count_allocated(&self, pool: &PoolLayout, ports: &Mask) {

@@ -50,6 +50,7 @@ impl Work<'_> {
                 Some(address) => Some(address),
                 None => return,
             },
+            AllocError::TenantQuota => return self.tell_short(request),
             _ => return,
         };
         let now = self.inner.ground.clock.now();

@@ -9,7 +9,7 @@ use rand_chacha::rand_core::SeedableRng;
 
 use crate::block::{Mask, Phase};
 use crate::event::Alarms;
-use crate::fair::Assigning;
+use crate::fair::{Assigning, Claimant, Claimed};
 use crate::hints::{BLOCKS, Hint};
 use crate::id::{PoolId, ShardId};
 use crate::inner::{BATCH, Batch, Inner, ShardShared};
@@ -30,16 +30,22 @@ pub(crate) struct Purpose {
     pub(crate) pool: PoolId,
     pub(crate) protocol: Protocol,
     pub(crate) family: Option<Family>,
+    pub(crate) claimant: Claimant,
 }
 
 impl Purpose {
+    /// Dense: pools (for everybody else) and seats (of the other classes) by turns.
     pub(crate) fn index(self) -> usize {
         let family = match self.family {
             None => 0,
             Some(Family::V4) => 1,
             Some(Family::V6) => 2,
         };
-        (self.pool.as_index() * 3 + self.protocol.as_index()) * 3 + family
+        let number = match self.claimant.seat {
+            0 => 2 * self.pool.as_index(),
+            seat => 2 * seat as usize + 1,
+        };
+        (number * 3 + self.protocol.as_index()) * 3 + family
     }
 }
 
@@ -72,6 +78,10 @@ pub(crate) struct Worker {
     pub(crate) swept_slice: Option<u64>,
     /// What the search under way looks for, if it is a port block.
     pub(crate) assigning: Option<Assigning>,
+    /// On whose behalf the request under way is.
+    pub(crate) claimant: Claimant,
+    /// Whether the search under way came by a free block that this one may not have.
+    pub(crate) short: bool,
     /// Where the round of active subscribers goes on.
     pub(crate) next_active: u64,
 }
@@ -109,6 +119,8 @@ impl Worker {
             sweep: None,
             swept_slice: None,
             assigning: None,
+            claimant: Claimant::OTHERS,
+            short: false,
             next_active: 0,
         }
     }
@@ -176,6 +188,7 @@ impl Work<'_> {
     /// block was reheated. Looks before it takes, so that a block without any stays as it is.
     pub(crate) fn acquire(
         &mut self,
+        pool: &PoolLayout,
         page: &Page,
         block: usize,
         wanted: &Mask,
@@ -186,11 +199,7 @@ impl Work<'_> {
         }
         let here = page.block(block);
         match here.state().phase() {
-            Phase::Free if here.claim(self.id()) => {
-                page.count_taken();
-                for hint in [Hint::FREE, Hint::HALF, Hint::RIPE] {
-                    page.unmark(hint, block);
-                }
+            Phase::Free if self.claim(pool, page, block) == Claimed::Yes => {
                 let taken = here.take_fresh(self.id(), wanted, &self.inner.ground.clock);
                 if taken.is_empty() {
                     self.abandon(page, block, &taken);
@@ -201,7 +210,8 @@ impl Work<'_> {
             }
             Phase::Cooling => {
                 let clock = &self.inner.ground.clock;
-                if here.rest(clock, rest).rested.and(wanted).is_empty()
+                if !self.is_ours(pool, page, block)
+                    || here.rest(clock, rest).rested.and(wanted).is_empty()
                     || here.is_judged()
                     || !here.reheat(self.id())
                 {
@@ -218,7 +228,7 @@ impl Work<'_> {
                 );
                 if judged.is_empty() {
                     here.cool(self.id());
-                    page.settle(block);
+                    self.let_go(page, block);
                     return None;
                 }
                 self.shard.stats.blocks_reheated.bump(1);
@@ -241,9 +251,13 @@ impl Work<'_> {
     }
 
     fn abandon(&self, page: &Page, block: usize, unissued: &Mask) {
+        let generation = page.block(block).state().generation();
+        let tenancy = page.end_tenancy(block, generation);
         if page.block(block).abandon(self.id(), unissued) {
             self.inner.freed(page, block);
         }
+        let shard = Some(self.id().as_index());
+        self.inner.give(tenancy, page.protocol, shard);
     }
 
     /// Gives an allocator's block and unissued ports back.
@@ -271,7 +285,7 @@ impl Work<'_> {
         }
         here.put_back(&unissued);
         here.cool(self.id());
-        page.settle(block);
+        self.let_go(page, block);
         self.condemn(page, block);
     }
 
@@ -280,6 +294,15 @@ impl Work<'_> {
     pub(crate) fn retire_if_spent(&mut self, allocator: usize) {
         if self.worker.allocators[allocator].is_spent() {
             self.surrender(allocator);
+        }
+    }
+
+    /// Gives back what is in those hands that somebody asked for.
+    pub(crate) fn surrender_wanted(&mut self, wanted: u64) {
+        for allocator in 0..self.worker.allocators.len() {
+            if self.worker.allocators[allocator].bell & wanted != 0 {
+                self.surrender(allocator);
+            }
         }
     }
 
@@ -367,11 +390,12 @@ impl Work<'_> {
         page
     }
 
-    /// Asks the other shards for the ports in their hands.
-    pub(crate) fn want(&self) {
+    /// Asks the other shards for the ports in their hands that whoever asks could have.
+    pub(crate) fn want(&self, pool: &PoolLayout, protocol: Protocol) {
+        let bell = pool.bell(protocol, self.class(pool));
         for (index, other) in self.inner.shards.iter().enumerate() {
             if index != self.id().as_index() {
-                want_of(other);
+                want_of(other, bell);
             }
         }
     }
@@ -386,9 +410,9 @@ impl Work<'_> {
     }
 }
 
-/// Asks one shard for the ports in its hands.
-pub(crate) fn want_of(shard: &ShardShared) {
-    if !shard.wanted.get() {
-        shard.wanted.set(true);
+/// Asks one shard for the ports in those of its hands.
+pub(crate) fn want_of(shard: &ShardShared, bell: u64) {
+    if shard.wanted.get() & bell != bell {
+        shard.wanted.set_bits(bell);
     }
 }

@@ -26,6 +26,8 @@ pub enum Holder {
     Subscriber(u64),
     /// A tenant the pool names.
     Tenant(u32),
+    /// Control traffic, of a pool with headroom.
+    Control,
     /// Tenants the pool does not name, and requests without one.
     Others,
 }

@@ -8,16 +8,15 @@ use rand_chacha::rand_core::Rng;
 use crate::block::{Mask, PORTS, Phase};
 use crate::error::AllocError;
 use crate::event::{EventKind, PortRange};
-use crate::fair::Books;
 use crate::fair::policy::PortBlocks;
 use crate::fair::unit::{Owner, PortBlock, QUARTER, QUARTERS, Unit};
+use crate::fair::{Books, Claimed};
 use crate::hints::Hint;
 use crate::layout::{Layout, PoolLayout};
 use crate::lease::Lease;
 use crate::page::Page;
 use crate::region::Region;
 use crate::request::{Family, Request};
-use crate::shard::purpose;
 use crate::space::SpaceId;
 use crate::sweep::PER_REFILL;
 use crate::worker::{Purpose, Work};
@@ -199,13 +198,13 @@ impl Work<'_> {
     fn search_pool(&mut self, pool: &PoolLayout, request: &Request) -> Result<(), AllocError> {
         let purpose = Purpose {
             family: request.family,
-            ..purpose(request)
+            ..self.purpose(request)
         };
         let allocator = self.worker.allocator_index(self.shard, purpose);
         if self.find_unit(allocator, pool, purpose) {
             return Ok(());
         }
-        Err(AllocError::PoolFull)
+        Err(self.reason(pool, request.protocol, AllocError::PoolFull))
     }
 
     fn search_address(
@@ -229,7 +228,13 @@ impl Work<'_> {
                 }
             }
             if reclaimed {
-                return Err(AllocError::AddressFull);
+                let free =
+                    |region: &Arc<Region>| !page.hinted(Hint::FREE, &region.blocks).is_empty();
+                return Err(if class.regions.iter().any(free) {
+                    self.reason(pool, request.protocol, AllocError::AddressFull)
+                } else {
+                    AllocError::AddressFull
+                });
             }
             reclaimed = true;
             let now = self.inner.ground.clock.slice();
@@ -257,7 +262,11 @@ impl Work<'_> {
         let here = page.block(block);
         let mask = region.mask(pool.id, block);
         let ports = pool.dynamic(page.protocol, block, mask);
-        if here.state().phase() == Phase::Free && !self.convert(page, block, search.size, &ports) {
+        let free = here.state().phase() == Phase::Free;
+        if free && self.convert(pool, page, block, search.size, &ports) != Claimed::Yes {
+            return false;
+        }
+        if !self.is_ours(pool, page, block) {
             return false;
         }
         let titles = page.titles_or_new();
@@ -288,22 +297,26 @@ impl Work<'_> {
     }
 
     /// Free to assigned: with port blocks of `size` ports wherever one has some port of `ports`.
-    pub(super) fn convert(&mut self, page: &Page, block: usize, size: u16, ports: &Mask) -> bool {
+    pub(super) fn convert(
+        &mut self,
+        pool: &PoolLayout,
+        page: &Page,
+        block: usize,
+        size: u16,
+        ports: &Mask,
+    ) -> Claimed {
         let here = page.block(block);
-        if !here.claim(self.id()) {
-            return false;
-        }
-        page.count_taken();
-        for hint in [Hint::FREE, Hint::HALF, Hint::RIPE] {
-            page.unmark(hint, block);
+        let claimed = self.claim(pool, page, block);
+        if claimed != Claimed::Yes {
+            return claimed;
         }
         here.take_fresh(self.id(), &Mask::EMPTY, &self.inner.ground.clock);
         page.titles_or_new().lay_out(block, size, ports);
         self.shard.stats.blocks_claimed.bump(1);
         let done = here.assign(self.id());
         debug_assert!(done, "only the owner assigns a block");
-        page.settle(block);
-        true
+        self.let_go(page, block);
+        Claimed::Yes
     }
 
     /// Gives a port block back if every port of it has rested; whether it was.
@@ -397,10 +410,12 @@ impl Work<'_> {
         }
         let here = page.block(block);
         while !here.keep_assigned() {
-            match here.state().phase() {
-                Phase::Free => self.convert(page, block, size, &dynamic),
-                _ => return Err(AllocError::InUse),
-            };
+            if here.state().phase() != Phase::Free {
+                return Err(AllocError::InUse);
+            }
+            if self.convert(pool, page, block, size, &dynamic) == Claimed::Short {
+                return Err(AllocError::TenantQuota);
+            }
         }
         let unit = Unit {
             block,

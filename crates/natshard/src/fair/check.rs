@@ -47,6 +47,17 @@ pub(crate) fn pool(pool: &PoolConfig, sound: bool, faults: &mut Vec<ConfigFault>
             limit: MAX_TENANTS,
         });
     }
+    let shares = if pool.tenants.is_empty() {
+        "headroom"
+    } else {
+        "tenants"
+    };
+    if pool.deterministic.is_some() && (!pool.tenants.is_empty() || pool.headroom > 0) {
+        faults.push(ConfigFault::SharesOfRanges {
+            pool: name(),
+            shares,
+        });
+    }
     if let Some(Threshold { raise, clear }) = pool.threshold
         && !(1..=100).contains(&raise) | (clear >= raise)
     {

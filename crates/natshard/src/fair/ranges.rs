@@ -6,7 +6,7 @@ use rand_chacha::rand_core::Rng;
 
 use crate::block::{Mask, PORTS, Phase};
 use crate::error::AllocError;
-use crate::fair::DeterministicMap;
+use crate::fair::{Claimed, DeterministicMap};
 use crate::layout::{Layout, PoolLayout};
 use crate::lease::Lease;
 use crate::page::Page;
@@ -98,7 +98,9 @@ impl Work<'_> {
             }
             let size = pool.policy.blocks.map_or(64, |blocks| blocks.size);
             let ports = pool.dynamic(page.protocol, block, Mask::FULL);
-            self.convert(page, block, size, &ports);
+            if self.convert(pool, page, block, size, &ports) == Claimed::Short {
+                return None;
+            }
         }
         page.before_release(block, self.inner.ground.clock.slice());
         let random = &mut self.worker.random;
