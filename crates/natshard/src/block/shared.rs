@@ -70,11 +70,7 @@ impl BlockRef<'_> {
             }
             draws += 1;
             if draws == DRAWS {
-                let bits = left.iter().filter(|&port| {
-                    let stamp = self.cold.stamps.acquire(self.base + port);
-                    self.is_rested(stamp, clock)
-                });
-                left = bits.collect();
+                left = self.at_rest(clock, &left);
             }
         }
         None
@@ -137,13 +133,18 @@ impl BlockRef<'_> {
         self.cold.stamps.publish(self.base + port, stamp);
     }
 
+    /// Those of these ports that are nobody's and have rested.
+    pub(crate) fn at_rest(&self, clock: &Clock, ports: &Mask) -> Mask {
+        let released = self.bits().and(ports);
+        let rested = released.iter().filter(|&port| {
+            let stamp = self.cold.stamps.acquire(self.base + port);
+            self.is_rested(stamp, clock)
+        });
+        rested.collect()
+    }
+
     /// Whether each of these ports is nobody's and has rested.
     pub(crate) fn is_at_rest(&self, clock: &Clock, ports: &Mask) -> bool {
-        let released = self.bits();
-        ports.without(&released).is_empty()
-            && ports.iter().all(|port| {
-                let stamp = self.cold.stamps.acquire(self.base + port);
-                self.is_rested(stamp, clock)
-            })
+        self.at_rest(clock, ports) == *ports
     }
 }

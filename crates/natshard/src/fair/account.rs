@@ -285,8 +285,33 @@ impl<'a> Books<'a> {
         }
     }
 
+    /// Charges as many ports as the limit leaves, between `least` and `most`; `None` when it leaves
+    /// fewer.
+    pub(crate) fn charge_most(
+        &self,
+        protocol: Protocol,
+        least: u16,
+        most: u16,
+        limit: &SubscriberLimit,
+    ) -> Option<u16> {
+        let mut ports = most;
+        loop {
+            if self.charge(protocol, ports, limit) {
+                return Some(ports);
+            }
+            if ports == least {
+                return None;
+            }
+            let room = limit.room(self.held(), protocol);
+            ports = room.min(ports - 1).max(least);
+        }
+    }
+
     /// Takes a charge back: nothing was leased, or nothing need rest.
     pub(crate) fn uncharge(&self, protocol: Protocol, ports: u16) {
+        if ports == 0 {
+            return;
+        }
         loop {
             // Even: what is charged keeps the account from being retired.
             let taken = self.taken();

@@ -55,15 +55,28 @@ impl Work<'_> {
                     return Ok(lease);
                 }
             }
-            if !self.charge_block(layout, books, request, blocks) {
-                return Err(AllocError::SubscriberQuota);
-            }
-            let Err(error) = self.assign(layout, pool, request, books, blocks.size, address) else {
-                continue;
-            };
-            books.uncharge_block(request.protocol);
-            return Err(error);
+            self.assign_further(layout, pool, request, books, blocks, address)?;
         }
+    }
+
+    /// Charges and assigns a further port block, of this address if one is named.
+    pub(super) fn assign_further(
+        &mut self,
+        layout: &Arc<Layout>,
+        pool: &PoolLayout,
+        request: &Request,
+        books: &Books<'_>,
+        blocks: PortBlocks,
+        address: Option<IpAddr>,
+    ) -> Result<(), AllocError> {
+        if !self.charge_block(layout, books, request, blocks) {
+            return Err(AllocError::SubscriberQuota);
+        }
+        let assigned = self.assign(layout, pool, request, books, blocks.size, address);
+        if assigned.is_err() {
+            books.uncharge_block(request.protocol);
+        }
+        assigned
     }
 
     /// Charges a port block; at the limit, gives those back that have rested, and tries again.

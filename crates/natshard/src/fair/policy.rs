@@ -50,6 +50,18 @@ impl SubscriberLimit {
                 .is_none_or(|total| all + u32::from(ports) <= total)
     }
 
+    /// How many more one who holds `held` may have.
+    pub(crate) fn room(&self, held: [u16; 3], protocol: Protocol) -> u16 {
+        let index = protocol.as_index();
+        let each = self.each[index].unwrap_or(Self::MOST).min(Self::MOST);
+        let all: u32 = held.iter().copied().map(u32::from).sum();
+        let total = self
+            .total
+            .map_or(u32::MAX, |total| total.saturating_sub(all));
+        each.saturating_sub(held[index])
+            .min(u16::try_from(total).unwrap_or(u16::MAX))
+    }
+
     /// Whether anything is limited.
     pub(crate) fn is_any(&self) -> bool {
         *self != SubscriberLimit::new()

@@ -28,7 +28,7 @@ impl PoolLayout {
 }
 
 /// The ports of a block that lie in a range.
-fn within(block: usize, range: &std::ops::RangeInclusive<u16>) -> Mask {
+pub(super) fn within(block: usize, range: &std::ops::RangeInclusive<u16>) -> Mask {
     let base = block * PORTS;
     let (first, last) = (usize::from(*range.start()), usize::from(*range.end()));
     if range.is_empty() || last < base || first >= base + PORTS {
@@ -88,20 +88,10 @@ impl Work<'_> {
         block: usize,
         wanted: &Mask,
     ) -> Option<usize> {
-        if wanted.is_empty() {
+        if wanted.is_empty() || !self.make_assigned(page, pool, block) {
             return None;
         }
         let here = page.block(block);
-        while !here.keep_assigned() {
-            if here.state().phase() != Phase::Free {
-                return None;
-            }
-            let size = pool.policy.blocks.map_or(64, |blocks| blocks.size);
-            let ports = pool.dynamic(page.protocol, block, Mask::FULL);
-            if self.convert(pool, page, block, size, &ports) == Claimed::Short {
-                return None;
-            }
-        }
         page.before_release(block, self.inner.ground.clock.slice());
         let random = &mut self.worker.random;
         let draw = |below: u32| ((u64::from(random.next_u32()) * u64::from(below)) >> 32) as u32;
@@ -113,5 +103,22 @@ impl Work<'_> {
             return None;
         }
         Some(taken.port)
+    }
+
+    /// Sees to it that a block is assigned and stays so during this burst; `false` when it serves
+    /// something else.
+    pub(super) fn make_assigned(&mut self, page: &Page, pool: &PoolLayout, block: usize) -> bool {
+        let here = page.block(block);
+        while !here.keep_assigned() {
+            if here.state().phase() != Phase::Free {
+                return false;
+            }
+            let size = pool.policy.blocks.map_or(64, |blocks| blocks.size);
+            let ports = pool.dynamic(page.protocol, block, Mask::FULL);
+            if self.convert(pool, page, block, size, &ports) == Claimed::Short {
+                return false;
+            }
+        }
+        true
     }
 }

@@ -10,6 +10,7 @@ use crate::fair::{Books, DeterministicMap, PortBlocks, SubscriberLimit};
 use crate::id::PoolId;
 use crate::layout::{Layout, PoolLayout};
 use crate::lease::{CHARGED, Lease};
+use crate::protocol::Protocol;
 use crate::request::{Request, Strictness};
 use crate::worker::Work;
 
@@ -46,7 +47,7 @@ impl SubscriberPolicy {
 
 impl<'a> Work<'a> {
     /// The books of a subscriber; `None` when the table is full.
-    fn books_of(&self, pool: PoolId, subscriber: u64) -> Option<Books<'a>> {
+    pub(super) fn books_of(&self, pool: PoolId, subscriber: u64) -> Option<Books<'a>> {
         let ground = &self.inner.ground;
         let number = ground.accounts.find_or_insert(pool.0, subscriber)?;
         ground.books(number, self.pin)
@@ -77,15 +78,22 @@ impl<'a> Work<'a> {
                 Ok(lease.noted(CHARGED, books.number))
             }
             Err(error) => {
-                if error == AllocError::SubscriberQuota && books.tell_once(protocol) {
-                    let holder = Holder::Subscriber(subscriber);
-                    self.tell(pool.id, EventKind::QuotaExceeded { protocol, holder });
+                if error == AllocError::SubscriberQuota {
+                    self.tell_quota(pool.id, protocol, &books);
                 }
                 if charged {
                     books.uncharge(protocol, 1);
                 }
                 Err(error)
             }
+        }
+    }
+
+    /// Tells that a subscriber met its limit, once an episode.
+    pub(super) fn tell_quota(&self, pool: PoolId, protocol: Protocol, books: &Books<'_>) {
+        if books.tell_once(protocol) {
+            let holder = Holder::Subscriber(books.subscriber());
+            self.tell(pool, EventKind::QuotaExceeded { protocol, holder });
         }
     }
 
