@@ -10,10 +10,17 @@ use crate::worker::Work;
 impl Work<'_> {
     /// Tells an event about something that has happened.
     pub(crate) fn tell(&self, pool: PoolId, kind: EventKind) {
+        if let Some(events) = &self.inner.ground.events {
+            self.tell_as(events.draw(), pool, kind);
+        }
+    }
+
+    /// Tells an event under a number drawn for it.
+    pub(crate) fn tell_as(&self, sequence: u64, pool: PoolId, kind: EventKind) {
         let ground = &self.inner.ground;
         if let Some(events) = &ground.events {
             let shard = Some(self.id().as_index());
-            events.tell(shard, events.draw(), ground.clock.now(), pool, kind);
+            events.tell(shard, sequence, ground.clock.now(), pool, kind);
         }
     }
 

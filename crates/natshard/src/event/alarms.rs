@@ -35,7 +35,8 @@ impl Alarms {
             *self = Alarms::default();
         }
         let known = self.all.get(&key);
-        let early = known.is_some_and(|known| now.as_millis() < known.told.as_millis() + interval);
+        let until = |told: Tick| told.as_millis().saturating_add(interval);
+        let early = known.is_some_and(|known| now.as_millis() < until(known.told));
         if known.is_some_and(|known| known.raised) || early {
             return false;
         }

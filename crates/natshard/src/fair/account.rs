@@ -71,6 +71,8 @@ pub(crate) struct Active {
     /// The next of the spare ones, and one more.
     pub(super) next: Word,
     released: Word,
+    /// The slice of the latest release, whole: tags come round.
+    latest: Word,
     /// How far `released` had come in a slice, tagged with it; zero when empty.
     slots: [Word; SLOTS],
     /// Port blocks held, by protocol.
@@ -87,6 +89,7 @@ impl Default for Active {
             owner: Word::new(0),
             next: Word::new(0),
             released: Word::new(0),
+            latest: Word::new(0),
             slots: std::array::from_fn(|_| Word::new(0)),
             blocks_held: Word::new(0),
             blocks: std::array::from_fn(|_| Word::new(0)),
@@ -170,7 +173,7 @@ pub(crate) struct Books<'a> {
 impl Drop for Books<'_> {
     fn drop(&mut self) {
         if let Some(number) = self.parted.take() {
-            self.table.actives().retire(vec![number], self.pin);
+            self.table.actives().retire(&[number], self.pin);
         }
     }
 }
@@ -340,13 +343,24 @@ impl<'a> Books<'a> {
         loop {
             // After `released`: whatever it counts was given back in this slice at the latest.
             let slice = self.clock.slice();
+            let latest = active.latest.get();
+            if latest < slice {
+                if slice - latest >= self.clock.rest() {
+                    // While `latest` still says that all of them are due.
+                    self.settle();
+                }
+                active.latest.raise(slice);
+            }
             let slot = &active.slots[slice as usize % SLOTS];
             let seen = Counts(slot.get());
             let next = if seen.version() == tag(slice) {
                 seen.latest(released)
             } else if seen.0 != 0 {
-                // Of an earlier round, and due: it must not be lost.
-                self.settle();
+                // Of an earlier round: it must not be lost. It is due, whatever its tag reads as
+                // by now, unless it is of a slice that began since.
+                if self.clock.slice() == slice {
+                    self.empty(slot, seen);
+                }
                 continue;
             } else {
                 released.tagged(tag(slice))
@@ -365,16 +379,26 @@ impl<'a> Books<'a> {
         let mut due = false;
         for slot in &active.slots {
             let seen = Counts(slot.get());
-            // The time after the slot: no tag seen is of a later slice.
-            if seen.0 == 0 || age(seen.version(), self.clock.slice()) < self.clock.rest() {
+            if seen.0 == 0 {
+                continue;
+            }
+            // The time after the slot and the latest release: neither is of a later slice.
+            let latest = active.latest.get();
+            let (now, rest) = (self.clock.slice(), self.clock.rest());
+            if age(seen.version(), now) < rest && now.saturating_sub(latest) < rest {
                 continue;
             }
             due = true;
-            self.raise(slot, seen);
-            // Only now: what the slot said is in `rested`.
-            let _ = slot.exchange(seen.0, 0);
+            self.empty(slot, seen);
         }
         due
+    }
+
+    /// Empties a slot that is due.
+    fn empty(&self, slot: &Word, seen: Counts) {
+        self.raise(slot, seen);
+        // Only now: what the slot said is in `rested`.
+        let _ = slot.exchange(seen.0, 0);
     }
 
     /// Raises `rested` to what a slot says, as long as the slot says it: afterwards somebody else
@@ -404,6 +428,7 @@ impl<'a> Books<'a> {
         for word in active.slots.iter().chain(&active.blocks) {
             word.set(0);
         }
+        active.latest.set(0);
         active.blocks_held.set(0);
         active.told.set(0);
         active.owner.set(u64::from(self.number) + 1);
@@ -446,23 +471,12 @@ impl<'a> Books<'a> {
         );
         // A port block may have been charged, and its port taken back as unused, between the look
         // at the blocks and the swap of `taken`: then everything stays, under the next version.
-        // Nobody can charge one now; should one go now, whoever sees it gone clears, which does no
-        // harm.
+        // Nobody can charge one now; should one go now, and some see it gone and others not, what
+        // became of the active part says for all of them what becomes of the pairing: a pairing
+        // without an active part would be found by nobody.
         let keep = self
             .active()
             .is_some_and(|active| active.blocks_held.get() != 0);
-        let paired = Versioned(self.account.address.get());
-        if paired.version() == before {
-            let next = if keep { paired } else { Versioned(0) }.with_version(after);
-            let ends = Pairing::of(paired).filter(|_| !keep);
-            // Before another pairing can begin.
-            let sequence = self.draw();
-            if self.account.address.exchange(paired.0, next.0).is_ok()
-                && let Some(ended) = ends
-            {
-                self.unbound.set(Some((sequence, ended)));
-            }
-        }
         let lent = Versioned(self.account.active.get());
         if lent.version() == before && keep {
             let next = lent.with_version(after);
@@ -473,8 +487,29 @@ impl<'a> Books<'a> {
             if let Some(number) = lent.value().checked_sub(1).filter(|_| won) {
                 self.table.actives().forsake(number);
                 if let Some(earlier) = self.parted.replace(Some(number)) {
-                    self.table.actives().retire(vec![earlier], self.pin);
+                    self.table.actives().retire(&[earlier], self.pin);
                 }
+            }
+        }
+        let settled = Versioned(self.account.active.get());
+        if settled.version() != after {
+            // Somebody completed it all, and the account has been retired again since.
+            return;
+        }
+        let paired = Versioned(self.account.address.get());
+        if paired.version() == before {
+            let ends = Pairing::of(paired).filter(|_| settled.value() == 0);
+            // Before another pairing can begin.
+            let sequence = self.draw();
+            let next = match ends {
+                Some(_) => Versioned(0),
+                None => paired,
+            };
+            let next = next.with_version(after);
+            if self.account.address.exchange(paired.0, next.0).is_ok()
+                && let Some(ended) = ends
+            {
+                self.unbound.set(Some((sequence, ended)));
             }
         }
         let done = retiring.next_version();
@@ -491,16 +526,20 @@ impl<'a> Books<'a> {
     }
 
     /// Pairs the subscriber with an address, unless it is paired; the pairing that holds, and
-    /// whether it is new. The caller has charged a port, which keeps the pairing.
-    pub(crate) fn pair(&self, with: Pairing) -> (Pairing, bool) {
+    /// the number of that event if it is new. The caller has charged a port, which keeps the
+    /// pairing from being retired.
+    pub(crate) fn pair(&self, with: Pairing) -> (Pairing, Option<u64>) {
         loop {
             let seen = Versioned(self.account.address.get());
             if let Some(paired) = Pairing::of(seen) {
-                return (paired, false);
+                return (paired, None);
             }
+            // After the pairing before was seen to have ended, and before anybody can see this
+            // one and end it. The word tells one end from the next.
+            let sequence = self.draw();
             let bound = with.under(seen.version());
             if self.account.address.exchange(seen.0, bound.0).is_ok() {
-                return (with, true);
+                return (with, Some(sequence));
             }
         }
     }
@@ -586,8 +625,11 @@ impl<'a> Books<'a> {
     pub(crate) fn unpair(&self, from: Pairing) {
         let seen = Versioned(self.account.address.get());
         if Pairing::of(seen) == Some(from) {
-            let empty = Versioned(0).with_version(seen.version());
             let sequence = self.draw();
+            // No pairing; the number sets this word apart from that of an end before it.
+            let empty = Versioned(0)
+                .with_value(sequence as u32)
+                .with_version(seen.version());
             if self.account.address.exchange(seen.0, empty.0).is_ok() {
                 self.unbound.set(Some((sequence, from)));
             }

@@ -3,11 +3,12 @@
 //! A part is known by its number. Parts given back are kept warm for the next subscriber, up to
 //! [`WARM`] of them; the memory of further ones is freed, and their numbers are kept.
 
-use std::ptr::without_provenance_mut;
+use std::ptr::{null_mut, without_provenance_mut};
 use std::sync::Arc;
 
 use crate::chunks::Chunks;
 use crate::fair::account::Active;
+use crate::lease::SendPtr;
 use crate::reclaim::Pin;
 use crate::sync::{Counter, Link, MODEL, Word};
 
@@ -19,12 +20,18 @@ const WARM: u64 = if MODEL { 1 } else { 4096 };
 struct Place(Link<Active>);
 
 impl Place {
+    /// The caller is pinned.
     fn part(&self) -> Option<&Active> {
         let part = self.0.get();
         let lent = !part.is_null() && part.addr().is_multiple_of(2);
-        // SAFETY: an even link holds a box leaked by `Actives::take`, which is freed a grace
-        // period after the part was given back, or with its place.
+        // SAFETY: an even link holds a box leaked by `Actives::take`, which is freed with its
+        // place, or a grace period after the place forgot it.
         lent.then(|| unsafe { &*part })
+    }
+
+    /// The place of a number that lies on this one, and one more, in the stack of cold ones.
+    fn chill(&self, next: u32) {
+        self.0.set(without_provenance_mut((next as usize) << 1 | 1));
     }
 }
 
@@ -82,6 +89,7 @@ pub(crate) struct Actives {
     places: Chunks<Place>,
     used: Counter,
     warm: Stack,
+    /// How many are warm, or about to be.
     warm_len: Word,
     cold: Stack,
 }
@@ -126,10 +134,8 @@ impl Actives {
 
     /// Gives back a part that was never lent.
     pub(super) fn give(&self, number: u32) {
-        if let Some(part) = self.get(number) {
-            self.warm_len.add(1);
-            self.warm.push(number, |next| part.next.set(next.into()));
-        }
+        self.warm_len.add(1);
+        self.push_warm(number);
     }
 
     /// A part is lent to nobody any more.
@@ -140,11 +146,26 @@ impl Actives {
     }
 
     /// Gives back forsaken parts that others may be looking at.
-    pub(super) fn retire(self: &Arc<Self>, numbers: Vec<u32>, pin: &Pin<'_>) {
+    ///
+    /// A part whose memory is not kept goes out of its place first: whoever walks over all parts
+    /// and is pinned too late for the grace period to wait for him must not find it.
+    pub(super) fn retire(self: &Arc<Self>, numbers: &[u32], pin: &Pin<'_>) {
+        let parted = numbers.iter().filter_map(|&number| {
+            let place = self.places.get(number as usize)?;
+            let warm = self.warm_len.add(1) < WARM;
+            if warm {
+                return Some((number, SendPtr(null_mut())));
+            }
+            self.warm_len.subtract(1);
+            let part = place.0.get();
+            place.chill(0);
+            Some((number, SendPtr(part)))
+        });
+        let parted: Vec<(u32, SendPtr<Active>)> = parted.collect();
         let actives = Arc::clone(self);
         let work = move || {
-            for number in numbers {
-                actives.retired(number);
+            for (number, part) in parted {
+                actives.retired(number, part);
             }
         };
         // SAFETY: the closure owns what it refers to, usable from any thread; nobody looks at the
@@ -152,21 +173,22 @@ impl Actives {
         unsafe { pin.defer(work) };
     }
 
-    /// A grace period later.
-    fn retired(&self, number: u32) {
-        let Some(place) = self.places.get(number as usize) else {
-            return;
-        };
-        if self.warm_len.get() < WARM {
-            return self.give(number);
+    /// A grace period later: a part whose memory is kept, or the memory of one that its place
+    /// forgot.
+    fn retired(&self, number: u32, SendPtr(part): SendPtr<Active>) {
+        if part.is_null() {
+            return self.push_warm(number);
         }
-        let part = place.0.get();
-        self.cold.push(number, |next| {
-            place
-                .0
-                .set(without_provenance_mut((next as usize) << 1 | 1));
-        });
+        if let Some(place) = self.places.get(number as usize) {
+            self.cold.push(number, |next| place.chill(next));
+        }
         // SAFETY: its place forgot it, and the grace period of those who had it has passed.
         drop(unsafe { Box::from_raw(part) });
+    }
+
+    fn push_warm(&self, number: u32) {
+        if let Some(part) = self.get(number) {
+            self.warm.push(number, |next| part.next.set(next.into()));
+        }
     }
 }

@@ -32,17 +32,15 @@ impl Work<'_> {
                 let at = lease.page().pairing();
                 let (paired, fresh) = books.pair(at);
                 let subscriber = books.subscriber();
-                if fresh {
+                if let Some(sequence) = fresh {
                     let address = lease.page().address;
-                    self.tell(
-                        pool.id,
-                        EventKind::AddressBound {
-                            subscriber,
-                            address,
-                        },
-                    );
+                    let kind = EventKind::AddressBound {
+                        subscriber,
+                        address,
+                    };
+                    self.tell_as(sequence, pool.id, kind);
                 }
-                if fresh || layout.address_of(paired) == layout.address_of(at) {
+                if fresh.is_some() || layout.address_of(paired) == layout.address_of(at) {
                     return Ok(lease);
                 }
                 // Another shard was faster, at another address.

@@ -27,7 +27,7 @@ impl Work<'_> {
             }
         }
         if !parted.is_empty() {
-            accounts.actives().retire(parted, self.pin);
+            accounts.actives().retire(&parted, self.pin);
         }
     }
 
@@ -36,19 +36,10 @@ impl Work<'_> {
         let Some((sequence, ended)) = books.take_unbound() else {
             return;
         };
-        let ground = &self.inner.ground;
-        let Some(events) = &ground.events else { return };
         let kind = EventKind::AddressUnbound {
             subscriber: books.subscriber(),
             address: self.inner.latest.load().address_of(ended),
         };
-        let shard = Some(self.id().as_index());
-        events.tell(
-            shard,
-            sequence,
-            ground.clock.now(),
-            PoolId(books.pool()),
-            kind,
-        );
+        self.tell_as(sequence, PoolId(books.pool()), kind);
     }
 }

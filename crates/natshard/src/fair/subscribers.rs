@@ -18,7 +18,8 @@ pub struct SubscriberPorts {
     pub resting: u32,
 }
 
-/// What one subscriber holds of one pool. Subscribers that hold nothing are left out.
+/// What one subscriber holds of one pool. Subscribers that hold nothing, not even a pairing, are
+/// left out.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct SubscriberCensus {
     /// The pool's name; its number when the current configuration does not have it.
@@ -29,7 +30,7 @@ pub struct SubscriberCensus {
     pub ports: [SubscriberPorts; 3],
     /// The port blocks assigned to it, ascending.
     pub blocks: Vec<PortRange>,
-    /// The address it is paired with.
+    /// The address it is paired with, until housekeeping finds that its last port has rested.
     pub address: Option<IpAddr>,
 }
 
@@ -65,7 +66,10 @@ pub(crate) fn census(inner: &Inner, pin: &Pin<'_>) -> Vec<SubscriberCensus> {
                 address: books.pairing().map(|paired| layout.address_of(paired)),
             }
         })
-        .filter(|one| one.ports != [SubscriberPorts::default(); 3] || !one.blocks.is_empty())
+        .filter(|one| {
+            let ports = one.ports != [SubscriberPorts::default(); 3];
+            ports || !one.blocks.is_empty() || one.address.is_some()
+        })
         .collect();
     all.sort_unstable();
     all
