@@ -216,6 +216,7 @@ impl Engine {
                 let Some(page) = record.page() else { continue };
                 for block in 0..BLOCKS {
                     inner.rebook(&after, page, block);
+                    page.recut(block);
                 }
             }
         }

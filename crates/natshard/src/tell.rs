@@ -79,6 +79,6 @@ impl Work<'_> {
         let ground = &self.inner.ground;
         let account = ground.accounts.find(request.pool.0, request.subscriber?)?;
         let paired = ground.books(account, self.pin)?.pairing()?;
-        Some(self.worker.layout.address_of(paired))
+        Some(self.inner.address_of(&self.worker.layout, paired))
     }
 }
