@@ -88,7 +88,7 @@ pub(super) fn of_moment(
         if known.clone().any(|it| holds(&it)) {
             continue;
         }
-        let last = known.filter(|it| it.engine().1 < at.first).last();
+        let last = known.filter(|it| it.engine().1 < at.first).next_back();
         let since = last.map_or(0, |it| it.engine().1);
         let matters = |gap: &&Gap| gap.until >= since && gap.since <= at.last;
         unknown.extend(run.gaps.iter().filter(matters));
@@ -205,13 +205,13 @@ pub(super) fn of_answer(
         ));
     }
     if answer.candidates.is_empty() && !ours.is_empty() {
-        let gives = |it: &&&LoggedPool| {
+        let gives = |it: &&LoggedPool| {
             let port = question.public.port();
             question
                 .protocols()
                 .any(|protocol| it.gives(protocol, port))
         };
-        if !ours.iter().any(|it| gives(&it)) {
+        if !ours.iter().any(|it| gives(it)) {
             notes.push(format!(
                 "pool {} does not give out port {}",
                 ours[0].name,
