@@ -53,7 +53,7 @@ impl LoggedPool {
             prefixes: pool.prefixes().to_vec(),
             ports: bounds(Protocol::Tcp),
             identifiers: bounds(Protocol::Icmp),
-            excluded_addresses: pool.excluded_addresses().collect(),
+            excluded_addresses: Vec::new(),
             port_block_size: None,
             deterministic: None,
         }

@@ -71,8 +71,9 @@ pub(crate) struct EventRecord<'a> {
     pub(crate) engine_ms: u64,
     /// The order in which events happened.
     pub(crate) sequence: u64,
-    /// natEvent (IPFIX information element 230) of RFC 8158.
-    pub(crate) event: u8,
+    /// natEvent (IPFIX information element 230) of RFC 8158, which has no number for mappings of
+    /// IPv6 to IPv6.
+    pub(crate) event: Option<u8>,
     /// The same in a word.
     #[serde(borrow)]
     pub(crate) name: Cow<'a, str>,

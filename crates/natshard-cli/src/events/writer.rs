@@ -130,11 +130,6 @@ impl<W: Write> EventLog<W> {
         self.lost
     }
 
-    /// Events written so far.
-    pub(crate) fn events(&self) -> u64 {
-        self.events
-    }
-
     /// The wall clock at an engine time.
     fn stamp(&self, at: Tick) -> Stamp {
         match &self.clock {

@@ -236,15 +236,14 @@ fn beginning(line: &[u8]) -> String {
 
 /// The record, if it is about the tuple.
 fn kept(event: &EventRecord<'_>, question: &Question) -> Result<Option<Kept>, Complaint> {
-    // RFC 8158: mappings of IPv4 and IPv6, and port blocks.
-    let (assigned, block) = match event.event {
-        8 | 10 => (true, false),
-        9 | 11 => (false, false),
-        16 => (true, true),
-        17 => (false, true),
+    let (assigned, block) = match &*event.name {
+        "port_assigned" => (true, false),
+        "port_released" => (false, false),
+        "port_block_assigned" => (true, true),
+        "port_block_released" => (false, true),
         _ => return Ok(None),
     };
-    let lacks = |what: &str| format!("event {} lacks `{what}`", event.event);
+    let lacks = |what: &str| format!("the {} lacks `{what}`", event.name);
     let address = event.address.ok_or_else(|| lacks("address"))?;
     let ports = event.ports.ok_or_else(|| lacks("ports"))?;
     let word = event.protocol.as_deref().ok_or_else(|| lacks("protocol"))?;

@@ -108,12 +108,6 @@ impl NatPool {
         self.engine.prefixes()
     }
 
-    /// The addresses of its prefixes that it does not give out.
-    pub fn excluded_addresses(&self) -> impl Iterator<Item = IpNet> {
-        let exclusions = self.exclusions.iter();
-        exclusions.filter_map(|it| it.net.filter(|_| it.ports.is_none()))
-    }
-
     /// The ports, or for ICMP the identifiers, that the pool gives out.
     #[must_use]
     pub fn range(&self, protocol: Protocol) -> &RangeInclusive<u16> {
