@@ -274,6 +274,14 @@ impl Engine {
         EventReader::take(ground.events.as_ref()?, &ground.events_taken)
     }
 
+    /// Whether each lease is told ([`EventConfig::leases`](crate::EventConfig::leases)): requests
+    /// should then name their subscriber even where a pool keeps no books.
+    #[must_use]
+    pub fn tells_leases(&self) -> bool {
+        let events = &self.inner().ground.events;
+        events.as_ref().is_some_and(|events| events.leases)
+    }
+
     /// The name of a pool of the current configuration.
     #[must_use]
     pub fn pool_name(&self, pool: PoolId) -> Option<String> {

@@ -319,3 +319,32 @@ fn events_of_shards_at_work_give_the_census_at_their_end() {
         "no port block was assigned at the end"
     );
 }
+
+/// A log names whoever asked, even where a pool keeps no books of subscribers.
+#[test]
+fn a_lease_is_told_for_whom_it_was_asked() {
+    let engine = Engine::new(config(1, false, true)).unwrap();
+    assert!(engine.tells_leases());
+    let pool = engine.pool("plain").unwrap();
+    let mut shard = engine.shard(0).unwrap();
+    let request = Request::new(pool, Protocol::Tcp);
+    let mut burst = shard.burst(Tick::ZERO);
+    let named = burst.allocate(&request.subscriber(77)).unwrap();
+    let unnamed = burst.allocate(&request).unwrap();
+    let mut books = EventBooks::default();
+    let mut reader = engine.events().unwrap();
+    reader.drain(&mut books);
+    let told: BTreeMap<_, _> = books
+        .pool(pool)
+        .unwrap()
+        .leases()
+        .map(|(_, public, subscriber)| (public, subscriber))
+        .collect();
+    assert_eq!(told[&named.addr()], Some(77));
+    assert_eq!(told[&unnamed.addr()], None);
+    burst.release(named);
+    drop(unnamed);
+    drop(burst);
+    reader.drain(&mut books);
+    agree(&engine, &books, true);
+}

@@ -1,10 +1,11 @@
 //! A pool as a log describes it: enough to compute its deterministic ranges.
 
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
 use natshard::{Deterministic, DeterministicMap, PoolConfig, Protocol};
-use natshard_nat::NatPool;
+use natshard_nat::{InsidePrefixes, NatPool, Numbering, SubscriberName};
 use serde::{Deserialize, Serialize};
 
 /// A pool.
@@ -38,6 +39,9 @@ pub(crate) struct LoggedDeterministic {
     pub(crate) subscribers: u64,
     /// How many ports each.
     pub(crate) ports: u16,
+    /// The inside prefixes whose hosts they are, in order; none where they are mere numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) inside: Vec<IpNet>,
 }
 
 impl LoggedPool {
@@ -47,15 +51,23 @@ impl LoggedPool {
             let range = pool.range(protocol);
             (*range.start(), *range.end())
         };
+        let policies = pool.policies();
         LoggedPool {
             name: pool.name().into(),
             realm: pool.realm_name().into(),
             prefixes: pool.prefixes().to_vec(),
             ports: bounds(Protocol::Tcp),
             identifiers: bounds(Protocol::Icmp),
-            excluded_addresses: Vec::new(),
-            port_block_size: None,
-            deterministic: None,
+            excluded_addresses: pool.as_engine().excluded_addresses().collect(),
+            port_block_size: policies.port_blocks.map(|it| it.size()),
+            deterministic: policies.deterministic.map(|it| LoggedDeterministic {
+                subscribers: it.subscribers(),
+                ports: it.ports(),
+                inside: match pool.numbering() {
+                    Numbering::Inside(inside) => inside.prefixes().to_vec(),
+                    Numbering::Hosts { .. } => Vec::new(),
+                },
+            }),
         }
     }
 
@@ -77,7 +89,7 @@ impl LoggedPool {
     }
 
     /// Whether an address is one of the pool's.
-    pub(crate) fn contains(&self, address: std::net::IpAddr) -> bool {
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
         self.prefixes.iter().any(|it| it.contains(&address))
             && !self
                 .excluded_addresses
@@ -85,14 +97,27 @@ impl LoggedPool {
                 .any(|it| it.contains(&address))
     }
 
-    /// What a subscriber of that index is called.
-    pub(crate) fn subscriber(&self, index: u64) -> String {
-        index.to_string()
+    fn inside(&self) -> InsidePrefixes {
+        let prefixes = self.deterministic.iter().flat_map(|it| &it.inside);
+        prefixes.copied().collect()
     }
 
-    /// The index of a subscriber of that name; there may be none of that index.
+    /// What a subscriber of that index is called.
+    pub(crate) fn subscriber(&self, index: u64) -> String {
+        let name = self.inside().name(index);
+        name.map_or_else(|| index.to_string(), |it| it.to_string())
+    }
+
+    /// The index of a subscriber by an address of it, by its prefix, or by the index itself.
     pub(crate) fn index(&self, subscriber: &str) -> Option<u64> {
-        subscriber.parse().ok()
+        if let Ok(index) = subscriber.parse() {
+            return Some(index);
+        }
+        let address = match subscriber.parse::<IpAddr>() {
+            Ok(address) => address,
+            Err(_) => subscriber.parse::<SubscriberName>().ok()?.first_address(),
+        };
+        self.inside().number(address)
     }
 
     /// Whether it gives out that port or identifier.

@@ -18,6 +18,15 @@ impl Stamp {
         Stamp((nanos / 1_000_000) as i64)
     }
 
+    /// Without the part of a second: `2026-01-05T10:00:00Z`.
+    pub(crate) fn seconds(self) -> String {
+        let mut text = self.to_string();
+        if text.len() == 24 {
+            text.replace_range(19..23, "");
+        }
+        text
+    }
+
     /// So many milliseconds later, or as late as can be.
     pub(crate) const fn after(self, millis: u64) -> Self {
         let millis = if millis > i64::MAX as u64 {
@@ -107,6 +116,11 @@ impl Asked {
     /// The first moment it may be.
     pub(crate) const fn first(&self) -> Stamp {
         Stamp(self.span.start)
+    }
+
+    /// Whether it is a whole second.
+    pub(crate) const fn is_second(&self) -> bool {
+        self.span.start % 1000 == 0 && self.span.end - self.span.start == 1000
     }
 
     /// The last moment it may be.

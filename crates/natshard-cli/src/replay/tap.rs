@@ -5,6 +5,7 @@
 //! fits. What is drained waits here until all workers are between two windows, and is then in the
 //! order of its numbers.
 
+use std::borrow::Cow;
 use std::io::BufWriter;
 use std::mem;
 use std::path::Path;
@@ -12,6 +13,7 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result};
 use natshard::{Engine, Event, EventConfig, EventReader, EventSink, PoolId, Tick};
+use natshard_nat::{NatPool, Subscriber, SubscriberName, VpcId};
 
 use super::plan::Plan;
 use crate::capture::{Segment, Target};
@@ -98,16 +100,20 @@ impl Tap {
     }
 }
 
-/// Whether leases must be told one by one: where a pool has no port blocks that would say it all.
-fn tells_leases(_plan: &Plan) -> bool {
-    true
+/// Whether leases must be told one by one: where neither port blocks nor a computation would say
+/// it all.
+fn tells_leases(plan: &Plan) -> bool {
+    plan.nat.pools().iter().any(|pool| {
+        let policies = pool.policies();
+        policies.port_blocks.is_none() && policies.deterministic.is_none()
+    })
 }
 
 /// The log of a replay.
 pub(super) struct Log<'c> {
     tap: &'c Tap,
     log: EventLog<BufWriter<Target>>,
-    names: PoolNames,
+    names: PlanNames<'c>,
     path: &'c Path,
     /// Captures of which the log has the clock.
     clocks: usize,
@@ -115,18 +121,49 @@ pub(super) struct Log<'c> {
     done: Tick,
 }
 
-struct PoolNames(Vec<(PoolId, String)>);
+/// What the log calls pools and subscribers.
+struct PlanNames<'c> {
+    pools: Vec<(PoolId, &'c NatPool)>,
+    vpcs: &'c [(VpcId, String)],
+}
 
-impl Names for PoolNames {
-    fn pool(&self, pool: PoolId) -> std::borrow::Cow<'_, str> {
-        match self.0.iter().find(|(id, _)| *id == pool) {
-            Some((_, name)) => name.as_str().into(),
+impl PlanNames<'_> {
+    fn find(&self, pool: PoolId) -> Option<&NatPool> {
+        let mut all = self.pools.iter();
+        all.find(|(id, _)| *id == pool).map(|(_, pool)| *pool)
+    }
+}
+
+impl Names for PlanNames<'_> {
+    fn pool(&self, pool: PoolId) -> Cow<'_, str> {
+        match self.find(pool) {
+            Some(pool) => pool.name().into(),
             None => pool.to_string().into(),
         }
     }
 
-    fn subscriber(&self, _pool: PoolId, subscriber: u64) -> std::borrow::Cow<'_, str> {
-        subscriber.to_string().into()
+    /// The inside address; with its VPC in front where there are several.
+    fn subscriber(&self, pool: PoolId, subscriber: u64) -> Cow<'_, str> {
+        let number = Subscriber::from_number(subscriber);
+        let name = self
+            .find(pool)
+            .and_then(|pool| pool.numbering().name(number));
+        let text = match name {
+            None => subscriber.to_string(),
+            Some(SubscriberName::V4 {
+                vpc: Some(vpc),
+                host,
+            }) if self.vpcs.len() > 1 => {
+                let of = self.vpcs.iter().find(|(id, _)| *id == vpc);
+                of.map_or_else(
+                    || format!("{vpc}/{host}"),
+                    |(_, name)| format!("{name}/{host}"),
+                )
+            }
+            Some(SubscriberName::V4 { host, .. }) => host.to_string(),
+            Some(name) => name.to_string(),
+        };
+        text.into()
     }
 }
 
@@ -139,7 +176,7 @@ impl<'c> Log<'c> {
         path: &'c Path,
         tap: &'c Tap,
         engine: &Engine,
-        plan: &Plan,
+        plan: &'c Plan,
     ) -> Result<Self> {
         let cannot = || format!("cannot write {}", path.display());
         let target = Target::open(path).with_context(cannot)?;
@@ -153,13 +190,16 @@ impl<'c> Log<'c> {
             shards: plan.shards,
             pools: pools.iter().map(LoggedPool::of).collect(),
         };
-        let id = |name: &str| Some((engine.pool(name)?, name.to_owned()));
-        let names = pools.iter().filter_map(|pool| id(pool.name())).collect();
+        let id = |pool: &'c NatPool| Some((engine.pool(pool.name())?, pool));
+        let names = PlanNames {
+            pools: pools.iter().filter_map(id).collect(),
+            vpcs: &plan.inside_vpcs,
+        };
         let out = BufWriter::with_capacity(1 << 16, target);
         Ok(Log {
             tap,
             log: EventLog::begin(out, &header).with_context(cannot)?,
-            names: PoolNames(names),
+            names,
             path,
             clocks: 0,
             done: Tick::ZERO,

@@ -103,6 +103,7 @@ pub(super) fn table(question: &Question, answer: &Answer, colored: bool) -> Stri
         None => question.public.to_string(),
     };
     let when = match &question.at {
+        Some(at) if at.is_second() => format!(" in the second {}", at.first().seconds()),
         Some(at) if at.span.end - at.span.start > 1 => {
             format!(" from {} to {}", at.first(), at.last())
         }
@@ -122,7 +123,7 @@ pub(super) fn table(question: &Question, answer: &Answer, colored: bool) -> Stri
             "ports",
             "from",
             "until",
-            "then",
+            "at that time",
             "known by",
         ]);
         for it in &answer.candidates {
@@ -202,20 +203,15 @@ fn place(place: Place) -> String {
 
 fn neighbour(it: &Candidate) -> String {
     let who = it.subscriber.as_deref().unwrap_or("somebody");
-    let since = match it.from {
-        Some(at) => format!("from {at}"),
-        None => "from an unknown time".into(),
-    };
-    let until = match it.until {
-        Some(at) => format!("to {at}"),
-        None => "on".into(),
-    };
+    let since = it.from.map_or("not known".into(), |at| at.to_string());
+    let until = it.until.map_or("not known".into(), |at| at.to_string());
+    let distance = duration(it.place.distance());
     let side = match it.place {
-        Place::After(millis) => format!("next, {} later", duration(millis)),
-        other => format!("last, {} earlier", duration(other.distance())),
+        Place::After(_) => format!("the next, {distance} later"),
+        _ => format!("the last, {distance} earlier"),
     };
     format!(
-        "{side}: {} {who} ({}), {since} {until}",
+        "{side}: {who}, {} of pool {}, from {since} until {until}",
         it.protocol, it.pool
     )
 }

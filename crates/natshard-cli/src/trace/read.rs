@@ -230,7 +230,7 @@ fn beginning(line: &[u8]) -> String {
         [0x28, 0xb5, 0x2f, 0xfd, ..] => {
             "it is zstd-compressed: `zstdcat LOG | natshard trace - ...`".into()
         }
-        _ => "`natshard replay --events LOG` writes event logs".into(),
+        _ => "it is no event log; `natshard replay --events LOG` writes them".into(),
     }
 }
 
