@@ -161,19 +161,19 @@ impl Work<'_> {
         purpose: Purpose,
         stage: Stage,
     ) -> bool {
-        let claims = matches!(stage, Stage::Free | Stage::NewAddress);
-        if claims && self.is_refused(pool, purpose.protocol) {
-            return false;
-        }
         if stage == Stage::NewAddress {
             // Before memory grows: whatever awaits its grace period could be free soon, and
             // blocks that nobody has looked at since they rested can be had.
             self.seal();
             self.sweep(PER_REFILL);
-            let again = |stage| self.try_regions(allocator, pool, purpose, stage);
-            if [Stage::Free, Stage::Half].into_iter().any(again) {
+            let mut again = |stage| self.try_stage(allocator, pool, purpose, stage);
+            if again(Stage::Free) || again(Stage::Half) {
                 return true;
             }
+        }
+        let claims = matches!(stage, Stage::Free | Stage::NewAddress);
+        if claims && self.is_refused(pool, purpose.protocol) {
+            return false;
         }
         self.try_regions(allocator, pool, purpose, stage)
     }
