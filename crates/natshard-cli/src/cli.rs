@@ -7,6 +7,7 @@ use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
 use crate::check::CheckArgs;
+use crate::trace::TraceArgs;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Yellow.on_default().bold())
@@ -42,6 +43,10 @@ pub(crate) enum Command {
 
     /// Check a configuration: every fault at once, with file, line and what to write instead
     Check(CheckArgs),
+
+    /// Which subscriber had a public address and port at a time
+    #[command(long_about = TRACE_ABOUT, after_long_help = TRACE_EXAMPLES)]
+    Trace(TraceArgs),
 
     /// Write a completion script for a shell to stdout
     #[command(after_help = "\
@@ -98,6 +103,31 @@ Examples:
   See each translated packet as it was inside and as it was outside:
       natshard replay --out translated.pcapng office.pcapng && wireshark translated.pcapng";
 
+const TRACE_ABOUT: &str = "\
+Which subscriber had a public address and port at a time.
+
+Reads the event logs that `natshard replay --events` writes, one or many, in any order. Names all who \
+are possible: who had the tuple at that time, in each protocol, and who had it so shortly before or \
+after that a wrong clock would make it theirs. Says what the logs lack: where they begin and end, events \
+that were lost, lines that are missing, and what of the answer that makes uncertain. Deterministic pools \
+are computed (RFC 7422), from the parameters in the log or from a configuration.
+
+The exit code is 0 if there is at least one candidate, 1 if there is none.";
+
+const TRACE_EXAMPLES: &str = "\
+Examples:
+  Who had it? A web server's log says 11:02:07 in Paris, in winter:
+      natshard trace nat.jsonl 203.0.113.7:40112 --protocol tcp --at 2026-01-05T11:02:07+01:00
+
+  Compressed logs, and an answer for a script:
+      zcat nat-*.jsonl.gz | natshard trace - 203.0.113.7:40112 --at 2026-01-05T10:02:07Z --format json
+
+  A deterministic pool needs no log:
+      natshard trace --config cgn.toml 203.0.113.7:2001
+
+  And the other way round:
+      natshard trace --config cgn.toml --subscriber 17";
+
 /// How results are written to stdout.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -127,6 +157,11 @@ pub(crate) struct ReplayArgs {
     /// fell, drops by reason
     #[arg(long, value_name = "R.html", value_hint = ValueHint::FilePath)]
     pub(crate) report: Option<PathBuf>,
+
+    /// Write who was given which public ports, and when, as JSON lines in the time of the capture;
+    /// `natshard trace` reads it
+    #[arg(long, value_name = "LOG.jsonl", value_hint = ValueHint::FilePath)]
+    pub(crate) events: Option<PathBuf>,
 
     /// How results are written to stdout
     #[arg(long, value_name = "FORMAT", default_value = "table")]

@@ -8,10 +8,12 @@ mod capture;
 mod check;
 mod cli;
 mod config;
+mod events;
 mod exit;
 mod replay;
 mod report;
 mod terminal;
+mod trace;
 mod verify;
 
 use std::process::ExitCode;
@@ -46,6 +48,7 @@ fn run(cli: Cli, terminal: Terminal) -> Result<Exit> {
     match cli.command {
         Command::Replay(args) => replay::run(&args, terminal),
         Command::Check(args) => check::run(&args, terminal),
+        Command::Trace(args) => trace::run(&args, terminal),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "natshard", &mut script);

@@ -216,6 +216,7 @@ impl Engine {
                 let Some(page) = record.page() else { continue };
                 for block in 0..BLOCKS {
                     inner.rebook(&after, page, block);
+                    page.recut(block);
                 }
             }
         }
@@ -271,6 +272,14 @@ impl Engine {
     pub fn events(&self) -> Option<EventReader> {
         let ground = &self.inner().ground;
         EventReader::take(ground.events.as_ref()?, &ground.events_taken)
+    }
+
+    /// Whether each lease is told ([`EventConfig::leases`](crate::EventConfig::leases)): requests
+    /// should then name their subscriber even where a pool keeps no books.
+    #[must_use]
+    pub fn tells_leases(&self) -> bool {
+        let events = &self.inner().ground.events;
+        events.as_ref().is_some_and(|events| events.leases)
     }
 
     /// The name of a pool of the current configuration.

@@ -26,8 +26,9 @@ pub enum AllocError {
     /// The address is in no prefix of the pool.
     #[error("the address is outside the pool's prefixes")]
     OutsidePool,
-    /// The pool has no address of the family asked for.
-    #[error("the pool has no address of the requested family")]
+    /// The pool has no address of the family asked for, or the address that the request is bound
+    /// to (by itself, or by its subscriber) is of the other one.
+    #[error("there is no address of the requested family to be had")]
     NoSuchFamily,
     /// The pool is not part of the current configuration.
     #[error("the pool is not in the current configuration")]

@@ -6,7 +6,6 @@
 //! thus share the very same blocks (F1), and a pool searches only blocks it has ports in.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -15,7 +14,7 @@ use ipnet::IpNet;
 use crate::block::Mask;
 use crate::config::{EngineConfig, PoolConfig};
 use crate::config_error::{ConfigError, ConfigFault};
-use crate::fair::{self, Pairing, Seats, Sharing, SubscriberPolicy};
+use crate::fair::{self, Seats, Sharing, SubscriberPolicy};
 use crate::hints::{BLOCKS, BlockSet};
 use crate::id::{PoolId, RealmId};
 use crate::page::Page;
@@ -494,12 +493,6 @@ impl Layout {
 
     pub(crate) fn realm_named(&self, name: &str) -> Option<RealmId> {
         self.realm_names.get(name).copied()
-    }
-
-    /// The address an account remembers, of a space of this layout or an earlier one.
-    pub(crate) fn address_of(&self, pairing: Pairing) -> IpAddr {
-        let space = &self.spaces[usize::from(pairing.space)];
-        space.window.address(pairing.key)
     }
 
     /// The pool that shares out a block, if one does: such a pool has its blocks to itself.

@@ -337,6 +337,16 @@ impl Page {
         here.bits() == rest.released
     }
 
+    /// Which port blocks can be had may be another matter from now on: whatever is nobody's is to
+    /// be looked at again.
+    pub(crate) fn recut(&self, block: usize) {
+        let Some(titles) = self.titles() else { return };
+        titles.look_again(block);
+        if self.block(block).state().phase() == Phase::Assigned {
+            self.settle(block);
+        }
+    }
+
     /// What a releaser does before it stamps its port: sees to it that the stamp cannot be
     /// confused with those of ports released a cycle of slices ago.
     ///

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand_chacha::rand_core::Rng;
 
 use crate::block::Phase;
-use crate::hints::{BLOCKS, Hint};
+use crate::hints::{BLOCKS, BlockSet, Hint};
 use crate::layout::PoolLayout;
 use crate::page::Page;
 use crate::port_allocator::Found;
@@ -161,19 +161,19 @@ impl Work<'_> {
         purpose: Purpose,
         stage: Stage,
     ) -> bool {
-        let claims = matches!(stage, Stage::Free | Stage::NewAddress);
-        if claims && self.is_refused(pool, purpose.protocol) {
-            return false;
-        }
         if stage == Stage::NewAddress {
             // Before memory grows: whatever awaits its grace period could be free soon, and
             // blocks that nobody has looked at since they rested can be had.
             self.seal();
             self.sweep(PER_REFILL);
-            let again = |stage| self.try_regions(allocator, pool, purpose, stage);
-            if [Stage::Free, Stage::Half].into_iter().any(again) {
+            let mut again = |stage| self.try_stage(allocator, pool, purpose, stage);
+            if again(Stage::Free) || again(Stage::Half) {
                 return true;
             }
+        }
+        let claims = matches!(stage, Stage::Free | Stage::NewAddress);
+        if claims && self.is_refused(pool, purpose.protocol) {
+            return false;
         }
         self.try_regions(allocator, pool, purpose, stage)
     }
@@ -234,6 +234,9 @@ impl Work<'_> {
         region: &Arc<Region>,
         stage: Stage,
     ) -> bool {
+        if self.looks_at(pool, region).is_empty() {
+            return false;
+        }
         match stage {
             Stage::Early => self.try_early(allocator, pool, region),
             Stage::Free => {
@@ -280,7 +283,20 @@ impl Work<'_> {
         true
     }
 
+    /// The blocks of a region that the search under way can find something in.
+    fn looks_at(&self, pool: &PoolLayout, region: &Region) -> BlockSet {
+        if self.worker.assigning.is_some() {
+            pool.assignable(region)
+        } else {
+            region.blocks
+        }
+    }
+
     fn try_queue(&mut self, allocator: usize, pool: &PoolLayout, region: &Arc<Region>) -> bool {
+        if self.looks_at(pool, region) != region.blocks {
+            // Most of what it would take from the queue is of no use to it.
+            return false;
+        }
         while !self.worker.short
             && let Some(entry) = region.dequeue()
         {
@@ -315,7 +331,8 @@ impl Work<'_> {
         let mut cursor = self.worker.allocators[allocator].cursor;
         let spin = self.spin();
         let class = self.class(pool);
-        let found = region.search(class, hint, &mut cursor, false, spin, |_, page, block| {
+        let within = (&self.looks_at(pool, region), spin);
+        let found = region.search(class, hint, &mut cursor, false, within, |_, page, block| {
             let done = self.load(allocator, pool, region, page, block, rest);
             (done || self.gives_up(hint)).then_some(done)
         });
@@ -359,7 +376,8 @@ impl Work<'_> {
             if let Some(record) = region.closed_address() {
                 let page = self.open(&region.space, record);
                 let spin = self.spin();
-                for block in page.hinted(Hint::FREE, &region.blocks).iter_from(spin) {
+                let free = page.hinted(Hint::FREE, &self.looks_at(pool, region));
+                for block in free.iter_from(spin) {
                     if self.load(allocator, pool, region, page, block, self.rest()) {
                         return true;
                     }
@@ -408,7 +426,8 @@ impl Work<'_> {
         let rest = self.rest();
         for hint in hints.chain(Hint::rested(now, rest, region.swept.get())) {
             let class = self.class(pool);
-            let found = region.search(class, hint, &mut 0, true, 0, |_, page, block| {
+            let within = (&self.looks_at(pool, region), 0);
+            let found = region.search(class, hint, &mut 0, true, within, |_, page, block| {
                 let done = self.load(allocator, pool, region, page, block, rest);
                 (done || self.gives_up(hint)).then_some(done)
             });

@@ -241,14 +241,15 @@ impl Region {
     /// Offers the blocks of a class with a hint to `visit` until it takes one; starts at the
     /// position `from` and leaves there where it found one, so that searches spread.
     ///
-    /// Within an address it starts at the block `spin`. `exhaustive` looks at every address rather than trust the summaries.
+    /// Within an address it looks at these blocks of the region's, from the block `spin` on.
+    /// `exhaustive` looks at every address rather than trust the summaries.
     pub(crate) fn search<T>(
         &self,
         class: u8,
         hint: Hint,
         from: &mut usize,
         exhaustive: bool,
-        spin: usize,
+        (blocks, spin): (&BlockSet, usize),
         mut visit: impl FnMut(&Record, &Page, usize) -> Option<T>,
     ) -> Option<T> {
         let start = *from;
@@ -266,7 +267,7 @@ impl Region {
                     break;
                 };
                 if let Some((record, page)) = self.record(next).and_then(|r| Some((r, r.page()?))) {
-                    let hinted = page.hinted_of(class, hint, &self.blocks);
+                    let hinted = page.hinted_of(class, hint, blocks);
                     if class != 0 && hinted.is_empty() && !exhaustive {
                         self.forget(class, hint, next, page);
                     }

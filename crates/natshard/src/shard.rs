@@ -205,7 +205,7 @@ impl Burst<'_> {
             }
         };
         match result {
-            Ok(lease) => Ok(work.told(request.pool, lease)),
+            Ok(lease) => Ok(work.told(request.pool, request.subscriber, lease)),
             Err(error) => {
                 work.refused(request, error);
                 Err(error)
@@ -254,7 +254,7 @@ impl Burst<'_> {
             Some(found) => work.reserve(&layout, found, protocol, public),
         };
         match result {
-            Ok(lease) => Ok(work.told(pool, lease)),
+            Ok(lease) => Ok(work.told(pool, None, lease)),
             Err(error) => {
                 work.count_refusal(pool, error);
                 Err(error)

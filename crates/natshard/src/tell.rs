@@ -24,8 +24,9 @@ impl Work<'_> {
         }
     }
 
-    /// Tells of a lease, where leases are told, and has its release told as well.
-    pub(crate) fn told(&mut self, pool: PoolId, lease: Lease) -> Lease {
+    /// Tells of a lease, where leases are told, and has its release told as well. `asked` is who
+    /// asked for it, which is known even where no books are kept.
+    pub(crate) fn told(&mut self, pool: PoolId, asked: Option<u64>, lease: Lease) -> Lease {
         if self.worker.alarms.is_any() {
             let address = lease.page().address;
             self.worker.alarms.clear(pool, lease.protocol(), address);
@@ -38,7 +39,7 @@ impl Work<'_> {
         let kind = EventKind::PortAssigned {
             protocol: lease.protocol(),
             public: lease.addr(),
-            subscriber: books.map(|books| books.subscriber()),
+            subscriber: books.map(|books| books.subscriber()).or(asked),
         };
         self.tell(pool, kind);
         lease.told(pool)
@@ -79,6 +80,6 @@ impl Work<'_> {
         let ground = &self.inner.ground;
         let account = ground.accounts.find(request.pool.0, request.subscriber?)?;
         let paired = ground.books(account, self.pin)?.pairing()?;
-        Some(self.worker.layout.address_of(paired))
+        Some(self.inner.address_of(&self.worker.layout, paired))
     }
 }

@@ -22,7 +22,7 @@ impl Wish {
                 [usize::from(port) % PORTS].into_iter().collect()
             }
             Wish::Port(_) => Mask::EMPTY,
-            Wish::Parity(parity) => (0..PORTS).filter(|&port| parity.is_of(port)).collect(),
+            Wish::Parity(parity) => Mask::FULL.of_parity(parity),
             Wish::Any => Mask::FULL,
         }
     }

@@ -180,6 +180,11 @@ impl Work<'_> {
         self.worker.id
     }
 
+    /// Whether the layout this shard works by is the latest.
+    pub(crate) fn is_up_to_date(&self) -> bool {
+        self.inner.latest_version.get() == self.worker.layout.version
+    }
+
     pub(crate) fn flags(pool: &PoolLayout) -> u8 {
         if pool.reuse_closed { REUSE_CLOSED } else { 0 }
     }

@@ -14,6 +14,6 @@ mod tests;
 mod writer;
 
 pub(crate) use error::Complaint;
-pub(crate) use sequence::{Frame, Sequence, Source};
+pub(crate) use sequence::{Frame, Segment, Sequence, Source};
 pub(crate) use target::Target;
 pub(crate) use writer::{Side, Writer};

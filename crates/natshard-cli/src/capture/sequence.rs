@@ -80,6 +80,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) clock: u64,
     /// Nanoseconds since 1970, as captured.
     pub(crate) at: u64,
+    /// Which of the captures it is from, those without a frame not counted.
+    pub(crate) capture: usize,
     /// `LINKTYPE_*`, where the file has one for it.
     pub(crate) linktype: Option<u32>,
     /// Length on the wire.
@@ -88,11 +90,23 @@ pub(crate) struct Frame<'a> {
     pub(crate) data: &'a [u8],
 }
 
+/// When a capture begins: by its own clock and in the replay.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Segment {
+    /// The capture.
+    pub(crate) name: String,
+    /// Nanoseconds since 1970 of its first packet.
+    pub(crate) at: u64,
+    /// Nanoseconds of replay time of the same.
+    pub(crate) clock: u64,
+}
+
 /// The frames of several captures.
 pub(crate) struct Sequence<'s> {
     waiting: std::slice::Iter<'s, Source>,
     current: Option<Current<'s>>,
     clock: u64,
+    segments: Vec<Segment>,
     /// Captures that ended before their end, with the reason.
     complaints: Vec<(&'s Source, Complaint)>,
 }
@@ -112,6 +126,7 @@ impl<'s> Sequence<'s> {
             waiting: sources.iter(),
             current: None,
             clock: 0,
+            segments: Vec::new(),
             complaints: Vec::new(),
         }
     }
@@ -155,17 +170,30 @@ impl<'s> Sequence<'s> {
     fn frame(&mut self) -> Option<Frame<'_>> {
         let current = self.current.as_mut()?;
         let record = current.record.as_ref()?;
-        let (first, since) = *current.begins.get_or_insert((record.at, self.clock));
+        let (first, since) = *current.begins.get_or_insert_with(|| {
+            self.segments.push(Segment {
+                name: current.source.to_string(),
+                at: record.at,
+                clock: self.clock,
+            });
+            (record.at, self.clock)
+        });
         // Packets that were captured out of order happen when they are met.
         let clock = since.saturating_add(record.at.saturating_sub(first));
         self.clock = self.clock.max(clock);
         Some(Frame {
             clock: self.clock,
             at: record.at,
+            capture: self.segments.len() - 1,
             linktype: record.linktype,
             wire_len: record.wire_len,
             data: current.reader.frame(record),
         })
+    }
+
+    /// The captures whose first packet was met.
+    pub(crate) fn segments(&self) -> &[Segment] {
+        &self.segments
     }
 
     /// The captures that ended before their end, with the reason.

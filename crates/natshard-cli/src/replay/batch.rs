@@ -47,6 +47,8 @@ pub(crate) struct Item {
 pub(crate) struct Batch {
     /// The time.
     pub(crate) now: Tick,
+    /// Which capture they are from.
+    pub(crate) capture: usize,
     /// The frames, in order.
     pub(crate) items: Vec<Item>,
     bytes: Vec<u8>,
@@ -54,9 +56,10 @@ pub(crate) struct Batch {
 
 impl Batch {
     /// Without frames yet.
-    pub(crate) fn new(now: Tick) -> Self {
+    pub(crate) fn new(now: Tick, capture: usize) -> Self {
         Batch {
             now,
+            capture,
             ..Batch::default()
         }
     }

@@ -7,6 +7,7 @@ use natshard_nat::packet::HopLimit;
 use natshard_nat::{ConfigStore, VpcId};
 
 use super::plan::Plan;
+use super::tap::Tap;
 use crate::verify::stray::Licence;
 
 /// What every worker of a replay shares.
@@ -27,6 +28,8 @@ pub(crate) struct Context {
     pub(crate) keep_packets: bool,
     /// How many leases each worker keeps for the report; 0 without one.
     pub(crate) keep_leases: usize,
+    /// Where the engine's events go for `--events`.
+    pub(crate) tap: Option<Tap>,
     /// The realms of all pools.
     realms: Vec<RealmId>,
     /// The position in `realms` of each pool's.
@@ -58,6 +61,7 @@ impl Context {
             .collect();
         let realms = names.iter().filter_map(|name| engine.realm(name)).collect();
         Context {
+            tap: Tap::new(&engine),
             config: ConfigStore::new(plan.nat.clone()),
             hop_limit: plan.nat.hop_limit(),
             licence: Licence {

@@ -14,6 +14,7 @@ use super::counts::Counts;
 use super::facts::{End, Facts, NoRoute, Route};
 use super::leases::{LeaseSample, Leases};
 use super::packets::Packets;
+use super::tap::OFTEN;
 use crate::verify::Findings;
 use crate::verify::checksum::spoilt;
 use crate::verify::stray::strayed;
@@ -74,6 +75,8 @@ pub(crate) struct Ledger<'c> {
     held: HashMap<u64, Held>,
     tokens: u64,
     now: Tick,
+    /// What the NAT told since the engine's events were drained.
+    told: u32,
 }
 
 impl<'c> Ledger<'c> {
@@ -91,7 +94,16 @@ impl<'c> Ledger<'c> {
             held: HashMap::new(),
             tokens: 0,
             now: Tick::ZERO,
+            told: 0,
         }
+    }
+
+    /// Drains the engine's events, lest they find their ring full.
+    pub(super) fn drain(&mut self) {
+        if let Some(tap) = &self.context.tap {
+            tap.drain();
+        }
+        self.told = 0;
     }
 
     /// All that is written down from now on happens at that time.
@@ -307,6 +319,10 @@ pub(super) struct Book<'c>(pub(super) RefCell<Ledger<'c>>);
 impl Sink for &Book<'_> {
     fn event(&mut self, event: &Event) {
         let mut ledger = self.0.borrow_mut();
+        ledger.told += 1;
+        if ledger.told >= OFTEN {
+            ledger.drain();
+        }
         match event {
             Event::LeaseAllocated { at, mapping } => {
                 ledger.leases.push(LeaseSample {

@@ -29,8 +29,8 @@ mod run;
 mod sampler;
 mod summary;
 mod survey;
+mod tap;
 mod team;
-
 mod worker;
 
 use std::path::{Path, PathBuf};
@@ -53,8 +53,14 @@ const SAMPLE: &[u8] = include_bytes!("../../sample/sample.pcapng");
 /// When a capture cannot be read, an output cannot be written, or options contradict each other.
 pub(crate) fn run(args: &ReplayArgs, terminal: Terminal) -> Result<Exit> {
     let sources = sources(&args.files);
-    for output in [&args.out, &args.report].into_iter().flatten() {
+    let outputs: Vec<&Path> = [&args.out, &args.report, &args.events]
+        .into_iter()
+        .filter_map(Option::as_deref)
+        .collect();
+    refuse_stdout(args)?;
+    for (at, output) in outputs.iter().enumerate() {
         refuse_overwriting(output, &args.files)?;
+        refuse_sharing(output, &outputs[..at])?;
     }
     let loaded = match &args.config {
         None => None,
@@ -123,6 +129,36 @@ fn refuse_overwriting(output: &Path, files: &[PathBuf]) -> Result<()> {
     {
         return Err(Coded::usage(format!(
             "{} is one of the captures to replay: it would be overwritten; name another file",
+            output.display()
+        ))
+        .into());
+    }
+    Ok(())
+}
+
+/// The result goes to stdout, and a log among it would be of no use to anybody.
+fn refuse_stdout(args: &ReplayArgs) -> Result<()> {
+    let is_stdout = |it: &PathBuf| {
+        ["-", "/dev/stdout", "/dev/fd/1"]
+            .iter()
+            .any(|name| it == Path::new(name))
+    };
+    if args.events.as_ref().is_some_and(is_stdout) {
+        return Err(Coded::usage(
+            "the result of the replay goes to stdout already: name a file for --events, or a pipe \
+             such as >(jq .)",
+        )
+        .into());
+    }
+    Ok(())
+}
+
+/// Two outputs under one name: the last would be all that is left.
+fn refuse_sharing(output: &Path, others: &[&Path]) -> Result<()> {
+    let is_file = |path: &Path| !path.exists() || path.is_file();
+    if is_file(output) && others.contains(&output) {
+        return Err(Coded::usage(format!(
+            "{} is named for two outputs: give each a file of its own",
             output.display()
         ))
         .into());

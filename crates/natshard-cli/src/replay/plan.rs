@@ -37,6 +37,8 @@ pub(crate) struct Plan {
     pub(crate) hold_down: Duration,
     /// Inside prefixes, each with the VPC it belongs to.
     pub(crate) insides: Vec<(IpNet, VpcId)>,
+    /// The VPCs that have them, by name.
+    pub(crate) inside_vpcs: Vec<(VpcId, String)>,
     /// The worker threads.
     pub(crate) shards: usize,
     /// The seed of everything that is drawn.
@@ -125,6 +127,7 @@ impl Plan {
             engine,
             hold_down: HOLD_DOWN,
             insides,
+            inside_vpcs: vec![(inside, "inside".into())],
             shards,
             seed,
             hold_down_max: None,
@@ -178,6 +181,12 @@ impl Plan {
             engine: loaded.engine(shards, seed),
             hold_down: loaded.hold_down(),
             insides,
+            inside_vpcs: loaded
+                .vpcs()
+                .iter()
+                .filter(|vpc| !vpc.inside.is_empty())
+                .map(|vpc| (vpc.id, vpc.name.clone()))
+                .collect(),
             shards: shards.or(loaded.shards()).unwrap_or(1),
             seed: seed.or(loaded.seed()),
             hold_down_max: loaded.hold_down_max(),

@@ -10,11 +10,11 @@ use super::amplify::Amplifier;
 use super::batch::{Batch, Item, Way};
 use super::counts::Counts;
 use super::plan::Plan;
-use crate::capture::{Complaint, Frame, Sequence, Source};
+use crate::capture::{Complaint, Frame, Segment, Sequence, Source};
 
 /// How much time one look at the clock stands for, in milliseconds: much less than any timer of a
 /// NAT, and enough for bursts of packets.
-const WINDOW: u64 = 10;
+pub(super) const WINDOW: u64 = 10;
 /// The most packets of a window, amplified ones included (a single frame may exceed it).
 const PACKETS: u32 = 4096;
 /// The most frames of a window.
@@ -65,16 +65,18 @@ impl<'s> WindowReader<'s> {
         let mut batch = self.next.take();
         let most = (PACKETS / self.sorter.amplifier.factor()).clamp(1, FRAMES);
         while let Some(frame) = self.sequence.next()? {
-            let data = frame.data;
+            let (data, capture) = (frame.data, frame.capture);
             let Some(item) = self.sorter.sort(&frame)? else {
                 self.sorter.unsent += 1;
                 continue;
             };
             let now = Tick::from_millis(frame.clock / 1_000_000);
             match &mut batch {
-                Some(window) if fits(window, now, most) => window.push(item, data),
+                Some(window) if window.capture == capture && fits(window, now, most) => {
+                    window.push(item, data)
+                }
                 full => {
-                    let mut window = Batch::new(now);
+                    let mut window = Batch::new(now, capture);
                     window.push(item, data);
                     if full.is_some() {
                         self.next = Some(window);
@@ -100,6 +102,11 @@ impl<'s> WindowReader<'s> {
     /// Replay time of the last frame, in nanoseconds.
     pub(super) fn clock(&self) -> u64 {
         self.sorter.clock
+    }
+
+    /// When the captures begin that were met so far.
+    pub(super) fn segments(&self) -> &[Segment] {
+        self.sequence.segments()
     }
 
     /// The packets no worker saw, and what is wrong with the captures.

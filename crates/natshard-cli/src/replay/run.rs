@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use natshard::{AllocError, Engine, Protocol};
+use natshard::{AllocError, Engine, Protocol, Tick};
 use natshard_nat::{EndReason, NatStats};
 
 use super::context::Context;
@@ -17,6 +17,7 @@ use super::reader::WindowReader;
 use super::sampler::Sampler;
 use super::summary::{Lives, Pool, Summary};
 use super::survey::Survey;
+use super::tap::{Log, Tap};
 use super::team::Team;
 use crate::capture::{Source, Writer};
 use crate::cli::ReplayArgs;
@@ -54,8 +55,11 @@ pub(super) fn replay(
     terminal: Terminal,
 ) -> Result<Summary> {
     let shards = plan.shards;
-    let engine = Engine::new(plan.engine.clone())
-        .map_err(|error| Coded::configuration(error.to_string()))?;
+    let engine = match &args.events {
+        Some(_) => plan.engine.clone().events(Tap::config(&plan)),
+        None => plan.engine.clone(),
+    };
+    let engine = Engine::new(engine).map_err(|error| Coded::configuration(error.to_string()))?;
     let mut writer = args.out.as_deref().map(Writer::create).transpose()?;
     let wants_report = args.report.is_some();
     let leases = if wants_report {
@@ -65,6 +69,10 @@ pub(super) fn replay(
     };
     let context = Context::new(plan, engine, shards, writer.is_some(), leases);
     let mut reader = WindowReader::new(sources, &context.plan, args.amplify);
+    let mut log = match (&args.events, &context.tap) {
+        (Some(path), Some(tap)) => Some(Log::begin(path, tap, &context.engine, &context.plan)?),
+        _ => None,
+    };
     let mut sampler = Sampler::new(wants_report, survey.duration);
     let started = Instant::now();
     let traffic = run_windows(
@@ -72,10 +80,15 @@ pub(super) fn replay(
         &mut reader,
         &mut sampler,
         writer.as_mut(),
+        log.as_mut(),
         Bar::new(terminal.progress, survey.packets),
     )?;
     let simulated = Duration::from_nanos(reader.clock());
     let handled = traffic.packets + reader.unsent();
+    let events_lost = match log {
+        Some(log) => log.finish(reader.segments())?,
+        None => 0,
+    };
     let (counts, complaints) = reader.finish();
     if let Some(writer) = writer {
         writer.finish()?;
@@ -102,6 +115,9 @@ pub(super) fn replay(
                     .iter()
                     .map(|(capture, why)| format!("{capture}: {why}")),
             )
+            .chain((events_lost > 0).then(|| {
+                format!("{events_lost} events were lost: the log says where they are missing")
+            }))
             .collect(),
         elapsed,
         handled,
@@ -205,11 +221,13 @@ fn run_windows<'c>(
     reader: &mut WindowReader<'_>,
     sampler: &mut Sampler,
     mut writer: Option<&mut Writer>,
+    mut log: Option<&mut Log<'_>>,
     mut bar: Bar,
 ) -> Result<Traffic<'c>> {
     thread::scope(|scope| {
         let mut team = Team::start(scope, context)?;
         sampler.take(&context.engine, 0);
+        let mut now = Tick::ZERO;
         while let Some(batch) = reader.next()? {
             let clock = batch.now.as_millis() * 1_000_000;
             let batch = Arc::new(batch);
@@ -217,10 +235,22 @@ fn run_windows<'c>(
                 team.rest(writer.as_deref_mut())?;
                 sampler.take(&context.engine, clock);
             }
+            if let Some(log) = log.as_deref_mut() {
+                team.rest(writer.as_deref_mut())?;
+                log.write(reader.segments(), now)?;
+                now = batch.now;
+            }
             team.work(&batch, writer.as_deref_mut())?;
             bar.at(reader.frames(), team.packets);
         }
         team.rest(writer)?;
+        if let Some(log) = log {
+            log.write(reader.segments(), now)?;
+        }
+        // That sessions are ended now is no part of what was captured.
+        if let Some(tap) = &context.tap {
+            tap.close();
+        }
         bar.finish();
 
         // Between the last packet and the end of the sessions: the books as traffic left them.

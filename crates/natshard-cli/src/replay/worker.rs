@@ -92,6 +92,8 @@ impl<'c, A: NatAllocator> Worker<'c, A> {
                     Way::In => desk.inbound(&mut burst, item, pending, captured, frame),
                 }
             }
+            drop(burst);
+            desk.ledger(Ledger::drain);
         }
         let sessions = self.function.sessions().len() as u64;
         desk.ledger(|it| Progress {
@@ -111,6 +113,7 @@ impl<'c, A: NatAllocator> Worker<'c, A> {
             let tick = Tick::from_millis(at);
             self.desk.ledger(|it| it.at(tick));
             self.function.idle(tick, &mut &self.desk.book);
+            self.desk.ledger(Ledger::drain);
         }
         self.clock = self.clock.max(now);
         self.desk.ledger(|it| it.at(self.clock));

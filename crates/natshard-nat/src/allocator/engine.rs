@@ -17,6 +17,8 @@ use crate::port::UnreservedPort;
 pub struct NatDefaultAllocator {
     engine: Engine,
     shard: Shard,
+    /// Whether the engine tells each lease, and so for whom it is.
+    names_all: bool,
     /// The configuration that `pools` was resolved for.
     config: Option<Arc<NatConfig>>,
     /// Engine pools by [`PoolIndex`]; `None` until the engine has one of that name.
@@ -34,6 +36,7 @@ impl NatDefaultAllocator {
         Ok(NatDefaultAllocator {
             engine: engine.clone(),
             shard: engine.shard(index)?,
+            names_all: engine.tells_leases(),
             config: None,
             pools: Vec::new(),
             realms: Vec::new(),
@@ -70,6 +73,7 @@ impl NatAllocator for NatDefaultAllocator {
         self.resolve(config);
         EngineBurst {
             shard: self.shard.id(),
+            names_all: self.names_all,
             burst: self.shard.burst(now),
             engine: &self.engine,
             pools: &mut self.pools,
@@ -86,6 +90,8 @@ impl NatAllocator for NatDefaultAllocator {
 /// A burst of the engine's shard.
 pub struct EngineBurst<'a> {
     shard: ShardId,
+    /// Whether every request names its subscriber.
+    names_all: bool,
     burst: Burst<'a>,
     engine: &'a Engine,
     pools: &'a mut [Option<PoolId>],
@@ -121,8 +127,13 @@ impl NatAllocatorBurst for EngineBurst<'_> {
         if let Some(port) = request.near_port {
             wanted = wanted.near_port(port);
         }
-        // Names only where the pool has books: a request without any is served faster.
-        if let Some(subscriber) = request.subscriber(pool) {
+        // Named only where the pool has books or a log wants to know: a request without a name is
+        // served faster.
+        let subscriber = match self.names_all {
+            true => pool.numbering().subscriber(tuple.source_vpc, tuple.source),
+            false => request.subscriber(pool),
+        };
+        if let Some(subscriber) = subscriber {
             wanted = wanted.subscriber(subscriber.number());
         }
         if pool.policies().keeps_tenants() {

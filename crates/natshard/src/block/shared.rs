@@ -12,11 +12,10 @@ use crate::clock::{Clock, stamp};
 use crate::id::ShardId;
 use crate::planted::{self, Bug};
 
-/// A port taken out of an assigned block, and the stamp it had.
+/// A port taken out of an assigned block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Taken {
     pub(crate) port: usize,
-    stamp: u8,
 }
 
 /// How often a port is drawn blindly before all are looked at.
@@ -87,7 +86,7 @@ impl BlockRef<'_> {
         // Before the bit: a stale token that finds the port leased finds the new tag.
         self.cold.tags.set(place, (tag | 1).wrapping_add(1));
         self.block.bits[port / 64].clear_bits(1 << (port % 64));
-        Some(Taken { port, stamp })
+        Some(Taken { port })
     }
 
     /// Wins the stamp of a port that is nobody's and has rested, and says what it was. Until the
@@ -126,11 +125,11 @@ impl BlockRef<'_> {
         false
     }
 
-    /// Puts back a port taken in vain.
+    /// Puts back a port taken in vain. It had rested, and was counted so: it bears no stamp again.
     pub(crate) fn put_back_taken(&self, taken: Taken) {
-        let Taken { port, stamp } = taken;
+        let Taken { port } = taken;
         self.block.bits[port / 64].set_bits(1 << (port % 64));
-        self.cold.stamps.publish(self.base + port, stamp);
+        self.cold.stamps.publish(self.base + port, stamp::NONE);
     }
 
     /// Those of these ports that are nobody's and have rested.

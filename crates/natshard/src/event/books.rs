@@ -183,7 +183,7 @@ impl PoolBooks {
 /// shard writes one meanwhile. What contradicts earlier events is noted, not hidden; so is what
 /// was lost, after which the books may be wrong.
 ///
-/// ```no_run
+/// ```
 /// use natshard::{
 ///     Engine, EngineConfig, EventBooks, EventConfig, PoolConfig, Protocol, Request, Tick,
 /// };

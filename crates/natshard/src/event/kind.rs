@@ -49,7 +49,7 @@ pub enum EventKind {
         protocol: Protocol,
         /// The public tuple.
         public: SocketAddr,
-        /// For whom, if the request said and the pool keeps books of subscribers.
+        /// For whom, if the request said.
         subscriber: Option<u64>,
     },
     /// A port was given back (natEvent 9; no number for IPv6) and begins to rest. Only where
@@ -59,7 +59,7 @@ pub enum EventKind {
         protocol: Protocol,
         /// The public tuple.
         public: SocketAddr,
-        /// Who had it.
+        /// Who had it, if the pool keeps books of subscribers.
         subscriber: Option<u64>,
     },
     /// One address has no leasable port left for a request bound to it (natEvent 12).

@@ -594,6 +594,12 @@ impl<'a> Books<'a> {
         })
     }
 
+    /// The places of port blocks as they are now, to tell later whether they changed.
+    pub(crate) fn blocks_now(&self) -> [u64; BLOCKS] {
+        let active = self.active();
+        std::array::from_fn(|place| active.map_or(0, |active| active.blocks[place].get()))
+    }
+
     /// The port blocks remembered.
     pub(crate) fn blocks(&self) -> impl Iterator<Item = u64> + use<'a> {
         let active = self.active();

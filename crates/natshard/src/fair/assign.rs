@@ -19,6 +19,7 @@ use crate::region::Region;
 use crate::request::{Family, Request};
 use crate::space::SpaceId;
 use crate::sweep::PER_REFILL;
+use crate::wish::Wish;
 use crate::worker::{Purpose, Work};
 
 /// What a refill looks for when it is to find a port block instead of a block to heat.
@@ -42,20 +43,33 @@ impl Work<'_> {
         address: Option<IpAddr>,
     ) -> Result<Lease, AllocError> {
         let serves = |block: &PortBlock| {
-            let space = &layout.spaces[usize::from(block.at.space)];
-            let at = space.window.address(block.at.key);
-            space.protocol == request.protocol
-                && address.is_none_or(|address| address == at)
-                && request.family.is_none_or(|family| family == Family::of(at))
+            layout
+                .spaces
+                .get(usize::from(block.at.space))
+                .is_some_and(|space| {
+                    let at = space.window.address(block.at.key);
+                    space.protocol == request.protocol
+                        && address.is_none_or(|address| address == at)
+                        && request.family.is_none_or(|family| family == Family::of(at))
+                })
         };
         loop {
-            let own = books.blocks().map(PortBlock::from_bits);
-            for block in own.filter(serves) {
-                if let Some(lease) = self.take_from(layout, pool, request, block, books) {
-                    return Ok(lease);
+            let before = books.blocks_now();
+            for wish in request.wishes() {
+                let own = books.blocks().map(PortBlock::from_bits);
+                for block in own.filter(serves) {
+                    if let Some(lease) = self.take_from(layout, pool, wish, block, books) {
+                        let departed = request.departs(wish);
+                        self.shard.stats.wishes_departed.bump(u64::from(departed));
+                        return Ok(lease);
+                    }
                 }
             }
-            self.assign_further(layout, pool, request, books, blocks, address)?;
+            let assigned = self.assign_further(layout, pool, request, books, blocks, address);
+            // Where another shard had one assigned meanwhile, there are ports to be had.
+            if assigned.is_err() && books.blocks_now() == before {
+                assigned?;
+            }
         }
     }
 
@@ -92,15 +106,14 @@ impl Work<'_> {
         if books.charge_block(request.protocol, each, total) {
             return true;
         }
-        let mut given = false;
         for block in books.blocks().map(PortBlock::from_bits) {
-            let space = &layout.spaces[usize::from(block.at.space)];
-            let page = space.get(block.at.key).and_then(|record| record.page());
-            if let Some(page) = page {
-                given |= self.give_unit_back(page, block.unit, books);
+            let space = layout.spaces.get(usize::from(block.at.space));
+            let record = space.and_then(|space| space.get(block.at.key));
+            if let Some(page) = record.and_then(|record| record.page()) {
+                self.give_unit_back(page, block.unit, books);
             }
         }
-        given && books.charge_block(request.protocol, each, total)
+        books.charge_block(request.protocol, each, total)
     }
 
     /// Takes a port of a port block; `None` when it has no rested one, or is the subscriber's no
@@ -109,7 +122,7 @@ impl Work<'_> {
         &mut self,
         layout: &Layout,
         pool: &PoolLayout,
-        request: &Request,
+        wish: Wish,
         block: PortBlock,
         books: &Books<'_>,
     ) -> Option<Lease> {
@@ -117,19 +130,13 @@ impl Work<'_> {
         let page = space.get(block.at.key)?.page()?;
         let class = layout.class(SpaceId(block.at.space), block.at.key)?;
         let unit = block.unit;
-        let leasable = pool
+        let wanted = pool
             .dynamic(space.protocol, unit.block, class.mask(pool.id, unit.block))
-            .and(&unit.ports());
+            .and(&unit.ports())
+            .and(&wish.ports(unit.block));
         let owner = Owner::account(books.number);
-        for wish in request.wishes() {
-            let wanted = leasable.and(&wish.ports(unit.block));
-            if let Some(port) = self.take_owned_by(page, unit, owner, &wanted) {
-                let departed = request.departs(wish);
-                self.shard.stats.wishes_departed.bump(u64::from(departed));
-                return Some(self.assigned_lease(page, pool, unit.block, port));
-            }
-        }
-        None
+        let port = self.take_owned_by(page, unit, owner, &wanted)?;
+        Some(self.assigned_lease(page, pool, unit.block, port))
     }
 
     /// Takes a port of a port block if it is this owner's.
@@ -199,12 +206,13 @@ impl Work<'_> {
         let Some(block) = found else {
             return Err(searched.err().unwrap_or(AllocError::PoolFull));
         };
-        books.note_block(block.to_bits());
         let kind = EventKind::PortBlockAssigned {
             subscriber: books.subscriber(),
-            ports: port_range(layout, block),
+            ports: self.inner.port_range(layout, block),
         };
         self.tell(pool.id, kind);
+        // Only now can it be given back: whoever does tells of it later.
+        books.note_block(block.to_bits());
         Ok(())
     }
 
@@ -275,9 +283,15 @@ impl Work<'_> {
         let here = page.block(block);
         let mask = region.mask(pool.id, block);
         let ports = pool.dynamic(page.protocol, block, mask);
-        let free = here.state().phase() == Phase::Free;
-        if free && self.convert(pool, page, block, search.size, &ports) != Claimed::Yes {
-            return false;
+        match here.state().phase() {
+            Phase::Free if ports.is_empty() => return false,
+            Phase::Free => {
+                if self.convert(pool, page, block, search.size, &ports) != Claimed::Yes {
+                    return false;
+                }
+            }
+            Phase::Assigned => {}
+            _ => return false,
         }
         if !self.is_ours(pool, page, block) {
             return false;
@@ -292,6 +306,8 @@ impl Work<'_> {
             }
             if !here.keep_assigned() {
                 titles.disclaim(unit);
+                // Whoever had the block assigned since has found these quarters taken.
+                page.settle(block);
                 return false;
             }
             if !titles.has_room(block) {
@@ -303,9 +319,18 @@ impl Work<'_> {
             self.worker.assigning = Some(Assigning { found, ..search });
             return true;
         }
-        // The hint was wrong; what came free meanwhile is marked again.
-        page.unmark(Hint::HALF, block);
-        page.settle(block);
+        // The hint was wrong: what is nobody's is no port block of this pool, as this layout has
+        // it. What came free meanwhile, or is one in a later layout, is marked again; nothing
+        // else, for a mark is announced, and who finds nothing looks again after that.
+        if self.is_up_to_date() {
+            page.unmark(Hint::HALF, block);
+            let mut units = units.list[..units.len].iter();
+            let free =
+                units.any(|&unit| !unit.ports().and(&ports).is_empty() && titles.is_free(unit));
+            if free || !self.is_up_to_date() {
+                page.settle(block);
+            }
+        }
         false
     }
 
@@ -324,7 +349,12 @@ impl Work<'_> {
             return claimed;
         }
         here.take_fresh(self.id(), &Mask::EMPTY, &self.inner.ground.clock);
-        page.titles_or_new().lay_out(block, size, ports);
+        let titles = page.titles_or_new();
+        titles.lay_out(block, size, ports);
+        if !self.is_up_to_date() {
+            // Whoever reconfigures says so first and looks at the quarters second.
+            titles.look_again(block);
+        }
         self.shard.stats.blocks_claimed.bump(1);
         let done = here.assign(self.id());
         debug_assert!(done, "only the owner assigns a block");
@@ -343,9 +373,11 @@ impl Work<'_> {
             unit,
         };
         let last = || {
-            if books.forget_block(block.to_bits()) {
-                books.uncharge_block(page.protocol);
+            if !books.forget_block(block.to_bits()) {
+                // It was given back before, and is being assigned to the same subscriber again.
+                return false;
             }
+            books.uncharge_block(page.protocol);
             let (first, last) = unit.range();
             let kind = EventKind::PortBlockReleased {
                 subscriber: books.subscriber(),
@@ -357,6 +389,7 @@ impl Work<'_> {
                 },
             };
             self.tell(crate::id::PoolId(books.pool()), kind);
+            true
         };
         let owner = Owner::account(books.number);
         let given = titles.give_back(unit, owner, page.block(unit.block), &ground.clock, last);
@@ -384,7 +417,7 @@ impl Work<'_> {
                     first: quarter,
                     count: 1,
                 };
-                given |= titles.give_back(unit, owner, page.block(block), &ground.clock, || ());
+                given |= titles.give_back(unit, owner, page.block(block), &ground.clock, || true);
             }
             let books = owner
                 .number()
@@ -453,6 +486,10 @@ impl Work<'_> {
 
     /// Sweeps until something can be claimed, or everything due was looked at.
     pub(crate) fn sweep_for_units(&mut self, mut found: impl FnMut(&mut Self) -> bool) -> bool {
+        if self.rest() == 0 {
+            // What was released since the last sweep is due as well.
+            (self.worker.sweep, self.worker.swept_slice) = (None, None);
+        }
         loop {
             let now = self.inner.ground.clock.slice();
             let done = self.worker.swept_slice == Some(now);
@@ -482,17 +519,5 @@ impl FromIterator<Unit> for Vec4 {
             all.len += 1;
         }
         all
-    }
-}
-
-/// The public ports of a port block.
-pub(super) fn port_range(layout: &Layout, block: PortBlock) -> PortRange {
-    let space = &layout.spaces[usize::from(block.at.space)];
-    let (first, last) = block.unit.range();
-    PortRange {
-        protocol: space.protocol,
-        address: space.window.address(block.at.key),
-        first,
-        last,
     }
 }

@@ -17,6 +17,7 @@ mod counts;
 pub(crate) mod deterministic;
 mod holdings;
 mod pair;
+mod places;
 mod policy;
 pub(crate) mod quota;
 mod ranges;

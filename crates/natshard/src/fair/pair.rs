@@ -14,6 +14,14 @@ use crate::lease::{Lease, Reason};
 use crate::request::{Request, Strictness};
 use crate::worker::Work;
 
+/// Whether an address is the pool's no longer.
+fn is_gone(error: AllocError) -> bool {
+    matches!(
+        error,
+        AllocError::Draining | AllocError::OutsidePool | AllocError::Excluded
+    )
+}
+
 /// Addresses drawn for a subscriber that has none; it gets the one with more free blocks.
 const CHOICES: usize = 2;
 
@@ -40,34 +48,31 @@ impl Work<'_> {
                     };
                     self.tell_as(sequence, pool.id, kind);
                 }
-                if fresh.is_some() || layout.address_of(paired) == layout.address_of(at) {
+                if fresh.is_some() || self.inner.address_of(layout, paired) == lease.addr().ip() {
                     return Ok(lease);
                 }
                 // Another shard was faster, at another address.
                 self.release_unused(lease);
                 continue;
             };
-            let address = layout.address_of(paired);
-            let had = self.lease_at(layout, pool, request, books, Some(address));
-            let gone = matches!(
-                had,
-                Err(AllocError::Draining | AllocError::OutsidePool | AllocError::Excluded)
-            );
-            return match had {
-                Err(error) if gone || strictness == Strictness::Preferred => {
-                    if error == AllocError::SubscriberQuota || error == AllocError::NoSuchFamily {
-                        return Err(error);
-                    }
-                    self.shard.stats.wishes_departed.bump(1);
-                    if gone {
-                        books.unpair(paired);
-                        self.tell_unbound(books);
-                        continue;
-                    }
-                    self.lease_at(layout, pool, request, books, None)
-                }
-                had => had,
+            let address = self.inner.address_of(layout, paired);
+            let error = match self.lease_at(layout, pool, request, books, Some(address)) {
+                Err(AllocError::SubscriberQuota) => return Err(AllocError::SubscriberQuota),
+                Err(error) => error,
+                Ok(lease) => return Ok(lease),
             };
+            // A shard that works by an earlier layout cannot know: the address may be new.
+            if is_gone(error) && self.is_up_to_date() {
+                self.shard.stats.wishes_departed.bump(1);
+                books.unpair(paired);
+                self.tell_unbound(books);
+                continue;
+            }
+            if strictness == Strictness::Strict {
+                return Err(error);
+            }
+            self.shard.stats.wishes_departed.bump(1);
+            return self.lease_at(layout, pool, request, books, None);
         }
     }
 

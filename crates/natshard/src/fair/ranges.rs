@@ -6,12 +6,14 @@ use rand_chacha::rand_core::Rng;
 
 use crate::block::{Mask, PORTS, Phase};
 use crate::error::AllocError;
-use crate::fair::{Claimed, DeterministicMap};
+use crate::fair::{Books, Claimed, DeterministicMap};
+use crate::hints::BlockSet;
 use crate::layout::{Layout, PoolLayout};
 use crate::lease::Lease;
 use crate::page::Page;
 use crate::protocol::Protocol;
-use crate::request::{Family, Request};
+use crate::region::Region;
+use crate::request::{Family, Request, Strictness};
 use crate::worker::Work;
 
 impl PoolLayout {
@@ -27,6 +29,40 @@ impl PoolLayout {
     }
 }
 
+impl PoolLayout {
+    /// The blocks of a region that have port blocks.
+    pub(crate) fn assignable(&self, region: &Region) -> BlockSet {
+        let protocol = region.space.protocol;
+        let Some(ranges) = self.policy.ranges.as_ref() else {
+            return match self.policy.blocks {
+                Some(_) => region.blocks,
+                None => BlockSet::default(),
+            };
+        };
+        let overflow = ranges.overflow(protocol);
+        let mut blocks = BlockSet::default();
+        if overflow.is_empty() {
+            return blocks;
+        }
+        let (first, last) = (
+            usize::from(*overflow.start()) / PORTS,
+            usize::from(*overflow.end()) / PORTS,
+        );
+        for block in region
+            .blocks
+            .iter()
+            .filter(|block| (first..=last).contains(block))
+        {
+            // The first one can be cut by a range, with what is left of it excluded.
+            let mask = region.mask(self.id, block);
+            if block > first || !self.dynamic(protocol, block, mask).is_empty() {
+                blocks.insert(block);
+            }
+        }
+        blocks
+    }
+}
+
 /// The ports of a block that lie in a range.
 pub(super) fn within(block: usize, range: &std::ops::RangeInclusive<u16>) -> Mask {
     let base = block * PORTS;
@@ -38,8 +74,59 @@ pub(super) fn within(block: usize, range: &std::ops::RangeInclusive<u16>) -> Mas
     Mask::range(first - base, last - first + 1)
 }
 
+/// How often a block is looked at that another shard is having assigned at this moment.
+const LOOKS: u32 = 64;
+
 impl Work<'_> {
-    /// A port of the subscriber's own range. `SubscriberQuota` when it has none left.
+    /// A port of the subscriber's own range, or one beyond where the pool has port blocks.
+    pub(super) fn allocate_computed(
+        &mut self,
+        layout: &Arc<Layout>,
+        pool: &PoolLayout,
+        request: &Request,
+        books: &Books<'_>,
+        ranges: &DeterministicMap,
+    ) -> Result<Lease, AllocError> {
+        let subscriber = books.subscriber();
+        let own = ranges.range(subscriber, request.protocol);
+        let (own, _) = own.ok_or(AllocError::SubscriberMissing)?;
+        let overflow = ranges.overflow(request.protocol);
+        let overflows = pool.policy.blocks.is_some() && !overflow.is_empty();
+        if let Some((address, strictness)) = request.address.filter(|&(address, _)| address != own)
+        {
+            // Its range is not there.
+            let had = match overflows {
+                true => self.lease_at(layout, pool, request, books, Some(address)),
+                false => Err(AllocError::AddressFull),
+            };
+            if had.is_ok() || strictness == Strictness::Strict {
+                return had;
+            }
+            self.shard.stats.wishes_departed.bump(1);
+        }
+        match self.allocate_in_range(layout, pool, request, ranges, subscriber) {
+            Err(AllocError::SubscriberQuota | AllocError::AddressFull) if overflows => {}
+            had => return had,
+        }
+        // What is bound to an address is bound to that of its range.
+        let wished = request.address.map(|(_, strictness)| strictness);
+        let had = match pool.policy.pairing.or(wished) {
+            None => return self.lease_at(layout, pool, request, books, None),
+            Some(Strictness::Strict) => {
+                return self.lease_at(layout, pool, request, books, Some(own));
+            }
+            Some(Strictness::Preferred) => self.lease_at(layout, pool, request, books, Some(own)),
+        };
+        if had.is_ok() {
+            return had;
+        }
+        self.shard.stats.wishes_departed.bump(1);
+        self.lease_at(layout, pool, request, books, None)
+    }
+
+    /// A port of the subscriber's own range. `SubscriberQuota` when it has none left, and
+    /// `AddressFull` when part of its range is in other hands: at the moment another shard has it
+    /// assigned, or while leases last that were made before the pool had ranges.
     pub(super) fn allocate_in_range(
         &mut self,
         layout: &Arc<Layout>,
@@ -64,12 +151,20 @@ impl Work<'_> {
         );
         let blocks = last - first + 1;
         let start = self.worker.random.next_u32() as usize % blocks;
+        let mut elsewhere = false;
         for wish in request.wishes() {
             for step in 0..blocks {
                 let block = first + (start + step) % blocks;
                 let own = class.mask(pool.id, block).and(&within(block, &range));
                 let wanted = own.and(&wish.ports(block));
-                if let Some(port) = self.take_in_range(page, pool, block, &wanted) {
+                if wanted.is_empty() {
+                    continue;
+                }
+                if !self.make_assigned(page, pool, block) {
+                    elsewhere = true;
+                    continue;
+                }
+                if let Some(port) = self.take_in_range(page, block, &wanted) {
                     self.shard
                         .stats
                         .wishes_departed
@@ -78,19 +173,14 @@ impl Work<'_> {
                 }
             }
         }
-        Err(AllocError::SubscriberQuota)
+        Err(match elsewhere {
+            true => self.reason(pool, request.protocol, AllocError::AddressFull),
+            false => AllocError::SubscriberQuota,
+        })
     }
 
-    fn take_in_range(
-        &mut self,
-        page: &Page,
-        pool: &PoolLayout,
-        block: usize,
-        wanted: &Mask,
-    ) -> Option<usize> {
-        if wanted.is_empty() || !self.make_assigned(page, pool, block) {
-            return None;
-        }
+    /// Takes a port of an assigned block that is kept so.
+    fn take_in_range(&mut self, page: &Page, block: usize, wanted: &Mask) -> Option<usize> {
         let here = page.block(block);
         page.before_release(block, self.inner.ground.clock.slice());
         let random = &mut self.worker.random;
@@ -100,6 +190,7 @@ impl Work<'_> {
         // Condemned meanwhile: it waits for this burst, and stays.
         if !here.keep_assigned() {
             here.put_back_taken(taken);
+            page.settle(block);
             return None;
         }
         Some(taken.port)
@@ -109,9 +200,21 @@ impl Work<'_> {
     /// something else.
     pub(super) fn make_assigned(&mut self, page: &Page, pool: &PoolLayout, block: usize) -> bool {
         let here = page.block(block);
+        let mut looks = 0;
         while !here.keep_assigned() {
-            if here.state().phase() != Phase::Free {
-                return false;
+            match here.state().phase() {
+                Phase::Free => {}
+                // Most likely it is assigned in a moment. Nobody waits for that.
+                Phase::Heating if looks < LOOKS => {
+                    looks += 1;
+                    std::hint::spin_loop();
+                    continue;
+                }
+                Phase::Heating => {
+                    self.want(pool, page.protocol);
+                    return false;
+                }
+                _ => return false,
             }
             let size = pool.policy.blocks.map_or(64, |blocks| blocks.size);
             let ports = pool.dynamic(page.protocol, block, Mask::FULL);

@@ -38,7 +38,7 @@ impl Work<'_> {
         };
         let kind = EventKind::AddressUnbound {
             subscriber: books.subscriber(),
-            address: self.inner.latest.load().address_of(ended),
+            address: self.inner.address_of(&self.worker.layout, ended),
         };
         self.tell_as(sequence, PoolId(books.pool()), kind);
     }

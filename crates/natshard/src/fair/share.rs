@@ -265,7 +265,7 @@ impl<'a> Work<'a> {
     /// Whoever reconfigures says so first and looks at the blocks second; the owner lets go first
     /// and looks second: one of the two finds the block.
     pub(crate) fn let_go(&self, page: &Page, block: usize) {
-        if self.inner.latest_version.get() != self.worker.layout.version {
+        if !self.is_up_to_date() {
             let latest = self.inner.latest.load_full();
             self.inner.rebook(&latest, page, block);
         }

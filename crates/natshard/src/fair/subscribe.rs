@@ -11,7 +11,7 @@ use crate::id::PoolId;
 use crate::layout::{Layout, PoolLayout};
 use crate::lease::{CHARGED, Lease};
 use crate::protocol::Protocol;
-use crate::request::{Request, Strictness};
+use crate::request::{Family, Request, Strictness};
 use crate::worker::Work;
 
 /// A pool's policies towards subscribers, as a layout has them.
@@ -106,14 +106,7 @@ impl<'a> Work<'a> {
         books: &Books<'_>,
     ) -> Result<Lease, AllocError> {
         if let Some(ranges) = &pool.policy.ranges {
-            let had = self.allocate_in_range(layout, pool, request, ranges, books.subscriber());
-            // Its range is its address: overflow comes from wherever there is some.
-            return match (had, pool.policy.blocks) {
-                (Err(AllocError::SubscriberQuota), Some(_)) => {
-                    self.lease_at(layout, pool, request, books, None)
-                }
-                (had, _) => had,
-            };
+            return self.allocate_computed(layout, pool, request, books, ranges);
         }
         match (pool.policy.pairing, request.address) {
             (Some(strictness), None) => {
@@ -142,6 +135,10 @@ impl<'a> Work<'a> {
         books: &Books<'_>,
         address: Option<IpAddr>,
     ) -> Result<Lease, AllocError> {
+        let family = address.map(Family::of);
+        if family.is_some_and(|of| request.family.is_some_and(|asked| asked != of)) {
+            return Err(AllocError::NoSuchFamily);
+        }
         match (pool.policy.blocks, address) {
             (Some(blocks), _) => {
                 self.allocate_in_blocks(layout, pool, request, books, blocks, address)

@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use crate::event::PortRange;
-use crate::fair::assign::port_range;
 use crate::fair::unit::PortBlock;
 use crate::inner::Inner;
 use crate::protocol::Protocol;
@@ -47,7 +46,7 @@ pub(crate) fn census(inner: &Inner, pin: &Pin<'_>) -> Vec<SubscriberCensus> {
             let (held, leased) = (books.held(), books.leased());
             let mut blocks: Vec<PortRange> = books
                 .blocks()
-                .map(|bits| port_range(&layout, PortBlock::from_bits(bits)))
+                .map(|bits| inner.port_range(&layout, PortBlock::from_bits(bits)))
                 .collect();
             blocks.sort_unstable();
             SubscriberCensus {
@@ -63,7 +62,9 @@ pub(crate) fn census(inner: &Inner, pin: &Pin<'_>) -> Vec<SubscriberCensus> {
                     }
                 }),
                 blocks,
-                address: books.pairing().map(|paired| layout.address_of(paired)),
+                address: books
+                    .pairing()
+                    .map(|paired| inner.address_of(&layout, paired)),
             }
         })
         .filter(|one| {

@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use crate::chunks::Chunks;
-use crate::fair::account::{Account, Active};
+use crate::fair::account::Account;
 use crate::fair::actives::Actives;
 use crate::sync::{Counter, MODEL, Word};
 

@@ -7,13 +7,15 @@
 //! # Protocol
 //!
 //! * **Claim**: the first word from nobody's to the account's, then the others; then the block
-//!   must be assigned, and stay so ([`BlockRef::keep_assigned`]).
+//!   must be assigned, and stay so ([`BlockRef::keep_assigned`]). The account remembers the port
+//!   block last, after the assignment was told.
 //! * **Take**: [`BlockRef::take_shared`], then look at the first word again: if it is the
 //!   account's, the port is; if it is being given back, that is undone first; else the port is
 //!   put back.
 //! * **Give back**: the first word is marked, *then* every port must be nobody's and rested, else
 //!   the mark is taken back. Marking and taking wait for nothing: whoever comes second undoes the
-//!   other. A version in the word tells one marking from the next.
+//!   other. A version in the word tells one marking from the next. Before others can have it the
+//!   account forgets it; one that it does not remember is still being assigned, and stays.
 //! * The block is recycled once no word is owned, looked at after it was condemned.
 
 use crate::block::{BlockRef, Mask, PORTS};
@@ -38,11 +40,17 @@ impl Owner {
     pub(crate) const RESERVED: Owner = Owner(u32::MAX);
     /// Being given back, and owned no more.
     const LEAVING: Owner = Owner(u32::MAX - 1);
-    /// No port of it is anybody's to own: excluded, or of deterministic ranges.
+    /// Nobody's, and no port block to be had when the block was cut up: every port excluded, or
+    /// of deterministic ranges.
     const NOTHING: Owner = Owner(u32::MAX - 2);
 
     pub(crate) const fn account(number: u32) -> Self {
         Owner(number + 1)
+    }
+
+    /// Whether it can be claimed.
+    fn is_free(self) -> bool {
+        self == Owner::NOBODY || self == Owner::NOTHING
     }
 
     /// The account's number, if it is an account.
@@ -95,10 +103,7 @@ impl Titles {
 
     /// Whether nobody owns any quarter of a block.
     pub(crate) fn is_unowned(&self, block: usize) -> bool {
-        (0..QUARTERS).all(|quarter| {
-            let owner = self.owner(block, quarter);
-            owner == Owner::NOBODY || owner == Owner::NOTHING
-        })
+        (0..QUARTERS).all(|quarter| self.owner(block, quarter).is_free())
     }
 
     /// Whether a quarter has an owner who could give it back.
@@ -107,12 +112,18 @@ impl Titles {
         owner == Owner::RESERVED || owner.number().is_some()
     }
 
-    /// Whether some quarter can be claimed.
+    /// Whether some quarter is worth a look by whoever wants a port block.
     pub(crate) fn has_room(&self, block: usize) -> bool {
         (0..QUARTERS).any(|quarter| self.owner(block, quarter) == Owner::NOBODY)
     }
 
-    /// Says which port blocks of a block can be claimed: those with some port of `ports`. The
+    /// Whether a port block can be claimed.
+    pub(crate) fn is_free(&self, unit: Unit) -> bool {
+        let mut quarters = unit.quarters();
+        quarters.all(|quarter| self.owner(unit.block, quarter).is_free())
+    }
+
+    /// Says which port blocks of a block are worth a look: those with some port of `ports`. The
     /// caller heats the block, so that only claims which are about to be undone meet this.
     pub(crate) fn lay_out(&self, block: usize, size: u16, ports: &Mask) {
         for unit in Unit::all(block, size) {
@@ -124,10 +135,22 @@ impl Titles {
             for quarter in unit.quarters() {
                 let word = self.word(block, quarter);
                 let seen = Title(word.get());
-                let free = seen.owner() == Owner::NOBODY || seen.owner() == Owner::NOTHING;
-                if free && seen.owner() != owner {
+                if seen.owner().is_free() && seen.owner() != owner {
                     let _ = word.exchange(seen.0, seen.next(owner, false).0);
                 }
+            }
+        }
+    }
+
+    /// Says that every quarter of a block that is nobody's is worth a look: what can be claimed is
+    /// another matter from now on.
+    pub(crate) fn look_again(&self, block: usize) {
+        for quarter in 0..QUARTERS {
+            let word = self.word(block, quarter);
+            let seen = Title(word.get());
+            if seen.owner() == Owner::NOTHING {
+                // Whoever is faster claims it.
+                let _ = word.exchange(seen.0, seen.next(Owner::NOBODY, false).0);
             }
         }
     }
@@ -137,8 +160,8 @@ impl Titles {
         for (done, quarter) in unit.quarters().enumerate() {
             let word = self.word(unit.block, quarter);
             let seen = Title(word.get());
-            let free = seen.owner() == Owner::NOBODY;
-            if !free || word.exchange(seen.0, seen.next(owner, false).0).is_err() {
+            if !seen.owner().is_free() || word.exchange(seen.0, seen.next(owner, false).0).is_err()
+            {
                 for quarter in unit.quarters().take(done) {
                     self.vacate(unit.block, quarter);
                 }
@@ -180,14 +203,14 @@ impl Titles {
     }
 
     /// Gives a port block back if all of its ports are nobody's and have rested. `last` runs when
-    /// that is certain and before anybody else can have it.
+    /// that is certain and before anybody else can have it; if it says no, the owner keeps it.
     pub(crate) fn give_back(
         &self,
         unit: Unit,
         owner: Owner,
         here: BlockRef<'_>,
         clock: &Clock,
-        last: impl FnOnce(),
+        last: impl FnOnce() -> bool,
     ) -> bool {
         if !here.is_at_rest(clock, &unit.ports()) {
             return false;
@@ -209,7 +232,11 @@ impl Titles {
         if word.exchange(giving.0, leaving.0).is_err() {
             return false;
         }
-        last();
+        if !last() {
+            // Unless it is being disclaimed.
+            let _ = word.exchange(leaving.0, leaving.next(owner, false).0);
+            return false;
+        }
         for quarter in unit.quarters().skip(1) {
             self.vacate(unit.block, quarter);
         }

@@ -1,0 +1,11 @@
+//! The event log: JSON lines, written by `replay --events` and read by `trace`.
+
+mod pool;
+mod record;
+mod stamp;
+mod writer;
+
+pub(crate) use pool::LoggedPool;
+pub(crate) use record::{Clock, End, EventRecord, Header, Line, Lost, SCHEMA_VERSION};
+pub(crate) use stamp::{Asked, Stamp};
+pub(crate) use writer::{EventLog, Names, Told};
