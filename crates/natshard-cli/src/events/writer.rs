@@ -205,7 +205,7 @@ fn record<'a>(event: &Event, number: u64, time: Stamp, names: &'a impl Names) ->
             match holder {
                 Holder::Subscriber(subscriber) => record.subscriber = who(subscriber),
                 Holder::Tenant(tenant) => record.tenant = Some(tenant),
-                Holder::Others => {}
+                Holder::Others | Holder::Control => {}
             }
         }
         EventKind::AddressBound {
