@@ -86,6 +86,13 @@ pub(crate) struct EventRecord<'a> {
     /// Who.
     #[serde(borrow, skip_serializing_if = "Option::is_none", default)]
     pub(crate) subscriber: Option<Cow<'a, str>>,
+    /// Whose limit was met: `subscriber`, `tenant`, `control` or `others`.
+    #[serde(borrow, skip_serializing_if = "Option::is_none", default)]
+    pub(crate) holder: Option<Cow<'a, str>>,
+    /// natQuotaExceededEvent (IPFIX information element 466) of RFC 8158, which has numbers for
+    /// subscribers only.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) quota_event: Option<u8>,
     /// The tenant whose limit was met.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) tenant: Option<u32>,

@@ -170,6 +170,8 @@ fn record<'a>(event: &Event, number: u64, time: Stamp, names: &'a impl Names) ->
         pool: names.pool(event.pool),
         protocol: None,
         subscriber: None,
+        holder: None,
+        quota_event: None,
         tenant: None,
         address: None,
         ports: None,
@@ -202,11 +204,21 @@ fn record<'a>(event: &Event, number: u64, time: Stamp, names: &'a impl Names) ->
         }
         EventKind::QuotaExceeded { protocol, holder } => {
             record.protocol = of(protocol);
-            match holder {
-                Holder::Subscriber(subscriber) => record.subscriber = who(subscriber),
-                Holder::Tenant(tenant) => record.tenant = Some(tenant),
-                Holder::Others | Holder::Control => {}
-            }
+            let word = match holder {
+                Holder::Subscriber(subscriber) => {
+                    record.subscriber = who(subscriber);
+                    // Maximum entries per user.
+                    record.quota_event = Some(3);
+                    "subscriber"
+                }
+                Holder::Tenant(tenant) => {
+                    record.tenant = Some(tenant);
+                    "tenant"
+                }
+                Holder::Control => "control",
+                Holder::Others => "others",
+            };
+            record.holder = Some(word.into());
         }
         EventKind::AddressBound {
             subscriber,
