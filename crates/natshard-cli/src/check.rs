@@ -108,6 +108,13 @@ fn understood(loaded: &Loaded) -> String {
         ]);
     }
     right(&mut pools, &[3, 5, 7]);
+    let mut fair = table(["pool", "grants", "how much"]);
+    for pool in loaded.pools() {
+        let (what, much): (Vec<_>, Vec<_>) = pool.fair.lines().into_iter().unzip();
+        if !what.is_empty() {
+            fair.add_row([pool.name.clone(), what.join("\n"), much.join("\n")]);
+        }
+    }
     let mut vpcs = table(["VPC", "inside prefixes"]);
     for vpc in loaded.vpcs() {
         let prefixes = match vpc.inside.is_empty() {
@@ -138,7 +145,7 @@ fn understood(loaded: &Loaded) -> String {
             peering.pickup,
         ]);
     }
-    for table in [pools, vpcs, peerings] {
+    for table in [pools, fair, vpcs, peerings] {
         if table.row_count() > 0 {
             let _ = writeln!(out, "\n{}", table.trim_fmt());
         }

@@ -47,6 +47,18 @@ fn examples_are_understood_without_a_warning() {
             "two-tenants.toml",
             ["tenant-b", "524,288", "port-preservation"],
         ),
+        (
+            "port-sets.toml",
+            ["128 ports, 8 per subscriber, icmp 2", "total 600", "/56"],
+        ),
+        (
+            "deterministic.toml",
+            ["768 subscribers", "10.0.0.0/24", "48 to an address"],
+        ),
+        (
+            "tenants.toml",
+            ["gold (7): 1000 blocks", "500 at most", "16 blocks"],
+        ),
     ] {
         let (code, out, talk) = said(&[name]);
         assert_eq!((code, talk.as_str()), (0, ""), "{name}");

@@ -7,9 +7,10 @@ use natshard::EngineConfig;
 use natshard_nat::{FragmentLimits, NatConfig, NatPool, Peering, VpcId};
 
 use super::diagnostic::{At, Diagnostic, Sink};
+use super::fair::ShareModel;
 use super::lint::addresses;
 use super::model::{Model, PeeringModel, PoolModel, SourceModel, VpcModel};
-use super::{Vpc, peer};
+use super::{Vpc, fair, peer};
 
 /// What the inside is where the configuration has no VPC: RFC 1918, RFC 6598, RFC 4193.
 pub(crate) const PRIVATE: [&str; 5] = [
@@ -94,8 +95,10 @@ fn defaults(model: &mut Model, sink: &mut Sink) {
             pools: names.collect(),
             protocols: Vec::new(),
             privileged: None,
+            share: ShareModel::default(),
         }],
         destinations: Vec::new(),
+        share: ShareModel::default(),
         behaviour: natshard_nat::Behaviour {
             timeouts: model.timeouts.clone(),
             ..Default::default()
@@ -135,7 +138,7 @@ fn pool(model: &PoolModel) -> NatPool {
             (None, None) => pool,
         };
     }
-    pool
+    fair::apply(&model.fair, pool)
 }
 
 /// The address after this one.

@@ -6,7 +6,7 @@ use natshard_nat::{NatConfigFault, VpcId};
 use super::convert::Converted;
 use super::diagnostic::{Diagnostic, Sink, Span};
 use super::model::{Model, PeeringModel, PoolModel};
-use super::word;
+use super::{fair, word};
 
 /// A fault that the NAT function's builder found. `None` if it was reported before.
 pub(crate) fn nat(
@@ -115,9 +115,13 @@ pub(crate) fn nat(
             .label("ambiguous")
             .help("give the peerings of a VPC distinct `destination-prefixes`; the longest decides")
         }
-        // Found before, with a better place; whoever gets here nonetheless reads the plain text.
-        _ if sink.has_errors() => return None,
-        other => Diagnostic::error(0..0, other.to_string()),
+        other => match fair::faults::nat(other, model, converted) {
+            Some(diagnostic) => diagnostic,
+            // Found before, with a better place; whoever gets here nonetheless reads the plain
+            // text.
+            None if sink.has_errors() => return None,
+            None => Diagnostic::error(0..0, other.to_string()),
+        },
     };
     Some(diagnostic)
 }
@@ -159,9 +163,11 @@ pub(crate) fn engine(fault: &ConfigFault, model: &Model, sink: &Sink) -> Option<
             format!("{count} shards cannot be had"),
         )
         .help(format!("give 1 to {}", EngineConfig::MAX_SHARDS)),
-        // Found before, with a better place; whoever gets here nonetheless reads the plain text.
-        _ if sink.has_errors() => return None,
-        other => Diagnostic::error(0..0, other.to_string()),
+        other => match fair::faults::engine(other, model) {
+            Some(diagnostic) => diagnostic,
+            None if sink.has_errors() => return None,
+            None => Diagnostic::error(0..0, other.to_string()),
+        },
     };
     Some(diagnostic)
 }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::behaviour::{FILTERINGS, MAPPINGS, PICKUPS, POOLINGS, PORT_POLICIES, word};
 use super::convert::Converted;
 use super::diagnostic::{Diagnostic, Source};
+use super::fair::Fair;
 use super::lint::{addresses, texts};
 use super::model::{Model, PoolModel};
 use super::render;
@@ -49,10 +50,12 @@ pub(crate) struct Pool {
     pub(crate) port_count: u128,
     /// How many exclusions there are.
     pub(crate) exclusions: usize,
+    /// What it grants to subscribers and tenants.
+    pub(crate) fair: Fair,
 }
 
 impl Pool {
-    fn of(model: &PoolModel) -> Self {
+    fn of(model: &PoolModel, built: &NatPool) -> Self {
         let prefixes: Vec<IpNet> = model.prefixes.iter().map(|it| it.value).collect();
         let addresses = prefixes
             .iter()
@@ -68,6 +71,7 @@ impl Pool {
             identifiers: model.identifiers.clone(),
             addresses,
             exclusions: model.exclusions.len(),
+            fair: Fair::of(&model.fair, built),
         }
     }
 }
@@ -105,6 +109,7 @@ pub(crate) struct Loaded {
     port_order: PortOrder,
     hold_down: Duration,
     hold_down_max: Option<u64>,
+    max_subscribers: Option<u32>,
     session_limit: Option<usize>,
     engine_pools: Vec<NatPool>,
     nat: NatConfig,
@@ -128,10 +133,16 @@ impl Loaded {
             port_order: model.engine.port_order,
             hold_down: model.engine.hold_down,
             hold_down_max: model.engine.hold_down_max,
+            max_subscribers: model.engine.max_subscribers,
             session_limit: model.nat.session_limit,
+            pools: model
+                .pools
+                .iter()
+                .zip(&converted.pools)
+                .map(|(pool, built)| Pool::of(pool, built))
+                .collect(),
             engine_pools: converted.pools,
             nat,
-            pools: model.pools.iter().map(Pool::of).collect(),
             vpcs: converted.vpcs,
         }
     }
@@ -144,6 +155,9 @@ impl Loaded {
             .port_order(self.port_order);
         if let Some(seed) = seed.or(self.seed) {
             engine = engine.seed(seed);
+        }
+        if let Some(most) = self.max_subscribers {
+            engine = engine.max_subscribers(most);
         }
         if let Some(most) = self.hold_down_max {
             engine = engine.max_cooling(most);
@@ -226,6 +240,7 @@ impl Loaded {
                     "addresses": count(pool.addresses),
                     "ports_per_protocol": count(pool.port_count),
                     "exclusions": pool.exclusions,
+                    "policies": pool.fair.to_json(),
                 })
             })
             .collect();

@@ -8,6 +8,7 @@
 mod behaviour;
 mod convert;
 mod diagnostic;
+mod fair;
 mod faults;
 mod lint;
 mod loaded;
@@ -125,6 +126,7 @@ pub(crate) fn parse(source: Source) -> Result<Loaded, Faults> {
     let mut model = schema::file(document.get_ref(), &mut sink);
     lint::check(&mut model, &mut sink);
     let converted = convert::convert(&mut model, &mut sink);
+    fair::lint::check(&model, &converted.pools, &mut sink);
     let nat = convert::nat(&model, &converted).build();
     if let Err(error) = &nat {
         for fault in error.faults() {

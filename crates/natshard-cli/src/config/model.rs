@@ -9,6 +9,7 @@ use natshard_nat::packet::HopLimit;
 use natshard_nat::{Behaviour, Timeouts, Withdrawn};
 
 use super::diagnostic::{At, Span};
+use super::fair::{FairModel, ShareModel};
 
 /// A whole file.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub(crate) struct EngineModel {
     pub(crate) hold_down: Duration,
     /// How many ports may rest at once.
     pub(crate) hold_down_max: Option<u64>,
+    /// Of how many subscribers books can be kept.
+    pub(crate) max_subscribers: Option<u32>,
 }
 
 /// What the NAT function is told besides its pools and peerings.
@@ -80,6 +83,8 @@ pub(crate) struct PoolModel {
     pub(crate) reuse_closed: bool,
     /// How many addresses are opened ahead of traffic.
     pub(crate) preopen: usize,
+    /// What it grants to subscribers and tenants.
+    pub(crate) fair: FairModel,
     /// Whether its prefixes could be read, some of them at least.
     pub(crate) complete: bool,
 }
@@ -131,6 +136,8 @@ pub(crate) struct SourceModel {
     pub(crate) protocols: Vec<At<Protocol>>,
     /// The pool of sources with a port below 1024.
     pub(crate) privileged: Option<At<String>>,
+    /// Which part of the pools they may take from; what the peering says without.
+    pub(crate) share: ShareModel,
 }
 
 /// A static translation of destinations.
@@ -159,6 +166,8 @@ pub(crate) struct PeeringModel {
     pub(crate) sources: Vec<SourceModel>,
     /// Destinations translated.
     pub(crate) destinations: Vec<DestinationModel>,
+    /// Which part of its pools it may take from.
+    pub(crate) share: ShareModel,
     /// How it translates.
     pub(crate) behaviour: Behaviour,
 }

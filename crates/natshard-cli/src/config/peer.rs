@@ -7,7 +7,7 @@ use natshard_nat::{DestinationRule, Peering, SourceRule};
 use super::diagnostic::{At, Diagnostic, Sink};
 use super::lint::{overlap, reference, texts};
 use super::model::{Model, PeeringModel, SourceModel};
-use super::{Vpc, word};
+use super::{Vpc, fair, word};
 
 /// One rule as it is given to the NAT function, and where it was written.
 struct Rule {
@@ -187,7 +187,8 @@ impl Converter<'_> {
             let serving = self.serving(&pools, &rule, model, inherited && complete);
             if let Some(pool) = serving {
                 self.not_inside(pool, &rule, model);
-                out.push(self.rule(pool, privileged.flatten(), rule));
+                let rule = self.rule(pool, privileged.flatten(), rule);
+                out.push(fair::share(self.model, &peering.share, &model.share, rule));
             }
         }
     }

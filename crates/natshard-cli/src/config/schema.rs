@@ -10,6 +10,7 @@ use toml::de::DeTable;
 
 use super::behaviour;
 use super::diagnostic::{At, Diagnostic, Sink};
+use super::fair::{self, ShareModel};
 use super::model::{
     DestinationModel, EngineModel, ExclusionModel, Model, NatModel, PeeringModel, PoolModel,
     SourceModel, VpcModel,
@@ -77,6 +78,7 @@ fn engine_table(
         seed: None,
         hold_down: global.hold_down,
         hold_down_max: global.hold_down_max,
+        max_subscribers: None,
     };
     let Some(mut section) = section else {
         return model;
@@ -101,6 +103,11 @@ fn engine_table(
     }
     if let Some(entry) = section.take("seed") {
         model.seed = entry.number(0, u64::MAX, sink).map(|seed| seed.value);
+    }
+    if let Some(entry) = section.take("limit-subscribers") {
+        model.max_subscribers = entry
+            .number(1, u64::from(u32::MAX), sink)
+            .map(|limit| limit.value as u32);
     }
     section.finish(sink);
     model
@@ -187,9 +194,11 @@ fn pool(mut section: Section<'_>, sink: &mut Sink) -> Option<PoolModel> {
     let preopen = section
         .take("preopen")
         .and_then(|entry| entry.number(0, MAX_PREOPEN, sink));
+    let fair = fair::policies(&mut section, sink);
     let span = section.span();
     section.finish(sink);
     Some(PoolModel {
+        fair,
         name: name?,
         realm,
         complete: whole && !prefixes.is_empty(),
@@ -277,6 +286,7 @@ fn peering(
             prefixes: private.map(|(prefixes, _)| prefixes).unwrap_or_default(),
             protocols: Vec::new(),
             privileged: None,
+            share: ShareModel::default(),
         }),
         (None, Some((_, span))) => sink.push_absence(
             Diagnostic::error(span, "`private-prefixes` without `pools`")
@@ -292,6 +302,7 @@ fn peering(
         .into_iter()
         .filter_map(|section| destination(section, sink))
         .collect();
+    let share = fair::read_share(&mut section, sink);
     let behaviour = behaviour::of_peering(&mut section, defaults, sink);
     section.finish(sink);
     Some(PeeringModel {
@@ -302,6 +313,7 @@ fn peering(
         remotes,
         sources,
         destinations,
+        share,
         behaviour,
     })
 }
@@ -322,9 +334,11 @@ fn source(mut section: Section<'_>, sink: &mut Sink) -> Option<SourceModel> {
     let privileged = section
         .take("privileged-pool")
         .and_then(|entry| value::name(&entry, sink));
+    let share = fair::read_share(&mut section, sink);
     let span = section.span();
     section.finish(sink);
     Some(SourceModel {
+        share,
         span,
         prefixes,
         pools: value::names(&pools?, sink),

@@ -26,7 +26,7 @@ pub(crate) fn closest<'a>(
 }
 
 /// Keys that people write, and what they are called here.
-const SYNONYMS: [(&str, &str); 26] = [
+const SYNONYMS: [(&str, &str); 39] = [
     ("pool", "external-ip-address-pool"),
     ("pools", "external-ip-address-pool"),
     ("pool", "pools"),
@@ -53,12 +53,28 @@ const SYNONYMS: [(&str, &str); 26] = [
     ("max-cooling", "hold-down-max"),
     ("inside", "source-vpc"),
     ("outside", "destination-vpc"),
+    ("inside", "inside-prefixes"),
+    ("subscriber-ports", "port-quota"),
+    ("subscriber-limit", "port-quota"),
+    ("port-limit", "port-quota"),
+    ("port-blocks", "port-set"),
+    ("port-block", "port-set"),
+    ("size", "port-set-size"),
+    ("block-size", "port-set-size"),
+    ("max-subscribers", "limit-subscribers"),
+    ("threshold", "notify-pool-usage"),
+    ("raise", "high-threshold"),
+    ("clear", "low-threshold"),
+    ("tenants", "tenant"),
 ];
 
 /// Leaves of RFC 8512 that mean something this program does not do.
 const NOT_OFFERED: [(&str, &str); 9] = [
-    ("port-quota", "ports are not limited by subscriber"),
-    ("port-set", "subscribers have no port sets"),
+    (
+        "port-set-timeout",
+        "a port set comes back when all of its ports have rested",
+    ),
+    ("port-set-enable", "a pool with a `port-set` has it"),
     (
         "fragment-behavior",
         "fragments are translated in any order (RFC 4787 REQ-14)",
@@ -67,8 +83,14 @@ const NOT_OFFERED: [(&str, &str); 9] = [
         "tcp-in-syn-timeout",
         "an inbound SYN without a mapping is not held",
     ),
-    ("subscriber-mask-v6", "subscribers are not told apart"),
-    ("limit-per-subscriber", "subscribers are not told apart"),
+    (
+        "limit-per-subscriber",
+        "sessions are not counted by subscriber, ports are (`port-quota`)",
+    ),
+    (
+        "notify-interval",
+        "each crossing of a threshold is told once",
+    ),
     ("algs", "there are no application level gateways"),
     (
         "nat64-prefixes",
@@ -98,7 +120,7 @@ pub(crate) fn meant(text: &str, known: &[&'static str]) -> Option<String> {
 }
 
 /// Keys that are written in the wrong table now and then, and where they belong.
-const HOMES: [(&str, &str); 22] = [
+const HOMES: [(&str, &str); 31] = [
     ("shards", "`[engine]`"),
     ("seed", "`[engine]`"),
     ("port-order", "`[engine]`"),
@@ -121,6 +143,15 @@ const HOMES: [(&str, &str); 22] = [
     ("tcp-pickup", "`[[peering]]`"),
     ("hairpinning", "`[[peering]]`"),
     ("inside-prefixes", "`[[vpc]]`"),
+    ("limit-subscribers", "`[engine]`"),
+    ("port-quota", "`[[external-ip-address-pool]]`"),
+    ("port-set", "`[[external-ip-address-pool]]`"),
+    ("pairing", "`[[external-ip-address-pool]]`"),
+    ("deterministic", "`[[external-ip-address-pool]]`"),
+    ("subscriber-mask-v6", "`[[external-ip-address-pool]]`"),
+    ("headroom", "`[[external-ip-address-pool]]`"),
+    ("notify-pool-usage", "`[[external-ip-address-pool]]`"),
+    ("control", "`[[peering]]`"),
 ];
 
 /// `a`, `b` or `c`, each in back quotes.

@@ -23,9 +23,9 @@ fn unknown_keys_are_faults_that_name_what_was_meant() {
         &[
             "error 2:1 unknown key `shard` in `[engine]` | did you mean `shards`?",
             "error 4:1 unknown key `hold-down-timeout` in `[nat]` | it belongs in the `[timers]` of the whole file",
-            "error 5:1 unknown key `port-quota` in `[nat]` | RFC 8512 has it, but ports are not limited by subscriber: drop it",
+            "error 5:1 unknown key `port-quota` in `[nat]` | it belongs in `[[external-ip-address-pool]]`",
             "error 9:1 unknown key `ports` in a pool | did you mean `port-set-restrict`?",
-            "error 10:1 unknown key `zzz` in a pool | a pool takes `name`, `realm`, ... or `preopen`",
+            "error 10:1 unknown key `zzz` in a pool | a pool takes `name`, `realm`, ... or `notify-pool-usage`",
         ],
     );
     assert_said(

@@ -1,5 +1,6 @@
 //! What is said about right and wrong configurations.
 
+mod fair;
 mod faults;
 mod peerings;
 mod property;
@@ -14,6 +15,9 @@ use super::{Faults, Loaded, parse};
 const MINIMAL: &str = include_str!("../../../examples-config/minimal.toml");
 const CARRIER_GRADE: &str = include_str!("../../../examples-config/carrier-grade.toml");
 const TWO_TENANTS: &str = include_str!("../../../examples-config/two-tenants.toml");
+const PORT_SETS: &str = include_str!("../../../examples-config/port-sets.toml");
+const DETERMINISTIC: &str = include_str!("../../../examples-config/deterministic.toml");
+const TENANTS: &str = include_str!("../../../examples-config/tenants.toml");
 const FAULTY: &str = include_str!("../../../examples-config/faulty.toml");
 const FAULTY_SAYS: &str = include_str!("../../../examples-config/faulty.txt");
 

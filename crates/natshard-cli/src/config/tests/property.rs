@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::super::diagnostic::Source;
 use super::super::{Faults, is_error, parse};
-use super::{CARRIER_GRADE, FAULTY, MINIMAL, TWO_TENANTS};
+use super::{CARRIER_GRADE, DETERMINISTIC, FAULTY, MINIMAL, PORT_SETS, TENANTS, TWO_TENANTS};
 
 /// Pieces of configurations, right and wrong, to be put together at random.
 #[rustfmt::skip]
@@ -20,6 +20,10 @@ const PIECES: &[&str] = &[
     "ports = ", "shards = ", "seed = ", "preopen = ", "udp-timeout = ", "hold-down-timeout = ",
     "hold-down-max = ", "external-realms = ", "mapping-type = ", "protocols = ", "port-number = ",
     "timeout = ", "dst-in-ip-pool = ", "dst-out-ip-pool = ", "privileged-pool = ", "tcp-pickup = ",
+    "[[external-ip-address-pool.tenant]]\n", "port-quota = ", "port-set = ", "port-set-size = ",
+    "per-subscriber = ", "tcp = ", "total = ", "pairing = ", "\"strict\"", "deterministic = ",
+    "subscriber-mask-v6 = ", "headroom = ", "notify-pool-usage = ", "high-threshold = ", "id = ",
+    "minimum = ", "maximum = ", "tenant = ", "control = ", "limit-subscribers = ", "64",
     "start-port-number", "end-port-number", "\"a\"", "\"b\"", "\"wan\"", "\"10.0.0.0/8\"",
     "\"203.0.113.0/28\"", "\"203.0.113.1\"", "\"2001:db8::/32\"", "\"::/0\"", "\"0.0.0.0/0\"",
     "\"1024-65535\"", "\"0-65535\"", "\"9-1\"", "\"eim\"", "\"tcp\"", "0", "1", "128", "65535",
@@ -68,10 +72,12 @@ proptest! {
 
     #[test]
     fn damaged_examples_never_panic(
-        which in 0..4_usize,
+        which in 0..7_usize,
         cuts in prop::collection::vec((0.0..1.0_f64, 0..40_usize, prop::sample::select(PIECES)), 1..6)
     ) {
-        let mut text: String = [MINIMAL, CARRIER_GRADE, TWO_TENANTS, FAULTY][which].into();
+        let mut text: String = [
+            MINIMAL, CARRIER_GRADE, TWO_TENANTS, FAULTY, PORT_SETS, DETERMINISTIC, TENANTS,
+        ][which].into();
         for (at, length, piece) in cuts {
             let mut start = (text.len() as f64 * at) as usize;
             while !text.is_char_boundary(start) { start -= 1; }
