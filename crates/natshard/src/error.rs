@@ -47,14 +47,18 @@ pub enum AllocError {
     /// There is no room for the books of one more subscriber.
     #[error("the table of subscribers is full")]
     SubscribersFull,
-    /// No block has so many consecutive leasable ports.
-    #[error("no block of the pool has so many consecutive ports left")]
+    /// Ports were left, but no block had so many consecutive ones that begin with the parity
+    /// asked for, or none of the pool's blocks ever can.
+    #[error("no block has so many consecutive ports of that parity left")]
     NoContiguous,
+    /// A set of more than 256 consecutive ports was asked for: sets lie within a block.
+    #[error("a set of consecutive ports has at most 256")]
+    SetTooLarge,
 }
 
 impl AllocError {
     /// Every reason, in counter order.
-    pub const ALL: [AllocError; 13] = [
+    pub const ALL: [AllocError; 14] = [
         AllocError::PoolFull,
         AllocError::AddressFull,
         AllocError::InUse,
@@ -68,6 +72,7 @@ impl AllocError {
         AllocError::SubscriberMissing,
         AllocError::SubscribersFull,
         AllocError::NoContiguous,
+        AllocError::SetTooLarge,
     ];
 
     /// Whether the pool's or the address's ports ran out, as opposed to a limit of who asked, or
@@ -94,6 +99,7 @@ impl AllocError {
             AllocError::SubscriberMissing => "subscriber_missing",
             AllocError::SubscribersFull => "subscribers_full",
             AllocError::NoContiguous => "no_contiguous",
+            AllocError::SetTooLarge => "set_too_large",
         }
     }
 }

@@ -10,6 +10,7 @@ mod chunks;
 mod clock;
 mod config;
 mod config_error;
+mod contiguous;
 mod engine;
 mod error;
 mod event;

@@ -219,8 +219,9 @@ impl PortAllocator {
     /// Marks ports of those not issued yet as issued, out of turn; the caller leases them.
     pub(crate) fn issue(&mut self, ports: &Mask) {
         let tray = self.tray();
-        let mut issued = tray.issued.get() as usize;
-        for place in issued..tray.len.get() as usize {
+        let first = tray.issued.get() as usize;
+        let mut issued = first;
+        for place in first..tray.len.get() as usize {
             let port = tray.order[place].get();
             if ports.contains(port as usize) {
                 tray.order[place].set(tray.order[issued].get());

@@ -119,7 +119,7 @@ impl Work<'_> {
     }
 
     /// Gives the blocks in this shard's hands back that the purpose could be served from.
-    fn surrender_shared(&mut self, pool: &PoolLayout, purpose: Purpose) {
+    pub(crate) fn surrender_shared(&mut self, pool: &PoolLayout, purpose: Purpose) {
         for allocator in 0..self.worker.allocators.len() {
             let held = self.worker.allocators[allocator].block();
             let shared = held.is_some_and(|(page, block)| {
@@ -137,11 +137,16 @@ impl Work<'_> {
         }
     }
 
+    /// Whether as many ports cool as may.
+    pub(crate) fn is_at_the_cap(&self) -> bool {
+        let clock = &self.inner.ground.clock;
+        clock.is_counting() && clock.cooling() >= self.inner.max_cooling
+    }
+
     /// Where to look, in order. At the cap of cooling ports whatever has rested comes first, then
     /// the longest-resting before their time, so that no further port has to cool.
     fn stages(&self) -> &'static [Stage] {
-        let clock = &self.inner.ground.clock;
-        if clock.is_counting() && clock.cooling() >= self.inner.max_cooling {
+        if self.is_at_the_cap() {
             &[
                 Stage::Half,
                 Stage::Holes,
@@ -214,7 +219,7 @@ impl Work<'_> {
     }
 
     /// What must not have changed for a search without result to mean that there was nothing.
-    fn moment(&self, pool: &PoolLayout, purpose: Purpose) -> Refusal {
+    pub(crate) fn moment(&self, pool: &PoolLayout, purpose: Purpose) -> Refusal {
         let regions = pool.regions(purpose.protocol, purpose.family);
         Refusal {
             version: regions.fold(0, |sum, region| sum.wrapping_add(region.version.get())),

@@ -207,6 +207,11 @@ impl Region {
         }
     }
 
+    /// How many positions there are; the last of them may be without a record yet.
+    pub(crate) fn seats(&self) -> usize {
+        self.next_position.get() as usize
+    }
+
     /// The record at a position.
     pub(crate) fn record(&self, position: usize) -> Option<&Record> {
         // SAFETY: set by `seat` from a record of `space`, which lives as long as the region.

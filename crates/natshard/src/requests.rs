@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::block::{Mask, PORTS};
+use crate::contiguous::Search;
 use crate::error::AllocError;
 use crate::hints::Hint;
 use crate::id::PoolId;
@@ -12,7 +13,7 @@ use crate::lease::Lease;
 use crate::page::Page;
 use crate::protocol::Protocol;
 use crate::region::Region;
-use crate::request::{Family, Request, Strictness};
+use crate::request::{Family, Parity, Request, Strictness};
 use crate::space::Window;
 use crate::take::nearest;
 use crate::worker::{Purpose, Work};
@@ -24,14 +25,7 @@ impl Work<'_> {
         pool: &PoolLayout,
         request: &Request,
     ) -> Result<Lease, AllocError> {
-        if request.family.is_some()
-            && pool
-                .regions(request.protocol, request.family)
-                .next()
-                .is_none()
-        {
-            return Err(AllocError::NoSuchFamily);
-        }
+        self.check_family(pool, request)?;
         if pool.policy.keeps_books()
             && let Some(subscriber) = request.subscriber
         {
@@ -72,8 +66,12 @@ impl Work<'_> {
             self.want(pool, request.protocol);
             return Err(self.reason(pool, request.protocol, AllocError::PoolFull));
         }
-        if let Some(near) = request.near_port {
-            if request.address.is_none()
+        if request.near_port.is_some() || request.parity.is_some() {
+            if let Some(near) = request.near_port
+                && request.address.is_none()
+                && request
+                    .parity
+                    .is_none_or(|parity| parity == Parity::of(near))
                 && let Some((page, _)) = self.worker.allocators[allocator].block()
             {
                 let public = page.tuple(near);
@@ -81,35 +79,30 @@ impl Work<'_> {
                     return Ok(lease);
                 }
             }
-            return self.pop_near(allocator, purpose, near);
+            let search = Search::single(pool, purpose, None);
+            let lease = self.pop_wished(allocator, search, request);
+            return lease.ok_or(AllocError::PoolFull);
         }
         let lease = self.worker.allocators[allocator].pop();
         self.retire_if_spent(allocator);
         lease.ok_or(AllocError::PoolFull)
     }
 
-    pub(crate) fn count_refusal(&self, pool: PoolId, error: AllocError) {
-        self.shard.pools.get_or_grow(pool.as_index()).refused[error as usize].bump(1);
+    /// Whether the pool has addresses of the family asked for.
+    pub(crate) fn check_family(
+        &self,
+        pool: &PoolLayout,
+        request: &Request,
+    ) -> Result<(), AllocError> {
+        let mut regions = pool.regions(request.protocol, request.family);
+        if request.family.is_some() && regions.next().is_none() {
+            return Err(AllocError::NoSuchFamily);
+        }
+        Ok(())
     }
 
-    /// A port of this parity from an allocator that has one left, or the next one.
-    fn pop_near(
-        &mut self,
-        allocator: usize,
-        purpose: Purpose,
-        near: u16,
-    ) -> Result<Lease, AllocError> {
-        if self.worker.allocators[allocator].is_spent() && !self.refill(allocator, purpose) {
-            return Err(AllocError::PoolFull);
-        }
-        let parity = near as usize % 2;
-        let same = self.worker.allocators[allocator].pop_where(|port| port % 2 == parity);
-        if same.is_none() {
-            self.shard.stats.wishes_departed.bump(1);
-        }
-        let lease = same.or_else(|| self.worker.allocators[allocator].pop());
-        self.retire_if_spent(allocator);
-        lease.ok_or(AllocError::PoolFull)
+    pub(crate) fn count_refusal(&self, pool: PoolId, error: AllocError) {
+        self.shard.pools.get_or_grow(pool.as_index()).refused[error as usize].bump(1);
     }
 
     /// A port of one address.
@@ -125,7 +118,8 @@ impl Work<'_> {
             let (block, port) = (near as usize / PORTS, near as usize % PORTS);
             let wanted = class.mask(pool.id, block);
             if !wanted.is_empty() {
-                let choose = |ports: &Mask| nearest(ports, port);
+                let parity = request.parity.unwrap_or(Parity::of(near));
+                let choose = |ports: &Mask| nearest(ports, port, parity);
                 if let Ok(lease) = self.take_one(page, block, &wanted, pool, &choose) {
                     return Ok(lease);
                 }
@@ -143,14 +137,10 @@ impl Work<'_> {
             }
             return Err(AllocError::AddressFull);
         };
-        if let Some(near) = request.near_port {
-            let parity = near as usize % 2;
-            let same = self.worker.allocators[allocator].pop_where(|port| port % 2 == parity);
-            if let Some(lease) = same {
-                self.retire_if_spent(allocator);
-                return Ok(lease);
-            }
-            self.shard.stats.wishes_departed.bump(1);
+        if request.near_port.is_some() || request.parity.is_some() {
+            let search = Search::single(pool, purpose, Some((page, class)));
+            let lease = self.pop_wished(allocator, search, request);
+            return lease.ok_or(AllocError::AddressFull);
         }
         let lease = self.worker.allocators[allocator].pop();
         self.retire_if_spent(allocator);

@@ -235,6 +235,60 @@ impl Burst<'_> {
         Ok(count)
     }
 
+    /// Leases exactly `count` consecutive ports of one address, ascending, into `into`, or none
+    /// (RFC 7753); with [`Request::parity`] the first of them has that parity, so that two from an
+    /// even one are a pair for RTP and RTCP. Each is a lease by itself.
+    ///
+    /// All of them lie within a block of 256, drawn at random from the places of one. Zero asks
+    /// for nothing.
+    ///
+    /// # Errors
+    ///
+    /// `NoContiguous` when nowhere that many lay side by side (those in the hands of other shards
+    /// come with their next burst), `SetTooLarge` for more than 256; else as
+    /// [`allocate`](Self::allocate). Nothing is leased then.
+    pub fn allocate_set(
+        &mut self,
+        request: &Request,
+        count: usize,
+        into: &mut Vec<Lease>,
+    ) -> Result<usize, AllocError> {
+        self.allocate_set_up_to(request, count, count, into)
+    }
+
+    /// As [`allocate_set`](Self::allocate_set), with as many ports as can be had side by side: at
+    /// most `most` (256 where that is more), at least `least` (one where that is zero). Says how
+    /// many they are.
+    ///
+    /// # Errors
+    ///
+    /// As for `allocate_set`, about `least` ports.
+    pub fn allocate_set_up_to(
+        &mut self,
+        request: &Request,
+        most: usize,
+        least: usize,
+        into: &mut Vec<Lease>,
+    ) -> Result<usize, AllocError> {
+        if most == 0 {
+            return Ok(0);
+        }
+        let counts = least.clamp(1, most)..=most;
+        into.reserve(most.min(PORTS));
+        let layout = Arc::clone(&self.worker.layout);
+        let mut work = self.work();
+        let result = match layout.pool(request.pool) {
+            None => Err(AllocError::NoSuchPool),
+            Some(pool) => work.allocate_set(&layout, pool, request, counts, &mut |lease| {
+                into.push(lease)
+            }),
+        };
+        if let Err(error) = result {
+            work.count_refusal(request.pool, error);
+        }
+        result
+    }
+
     /// Leases exactly this tuple.
     ///
     /// # Errors

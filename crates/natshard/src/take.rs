@@ -7,6 +7,7 @@ use crate::hints::Hint;
 use crate::layout::PoolLayout;
 use crate::lease::Lease;
 use crate::page::Page;
+use crate::request::Parity;
 use crate::worker::{Work, want_of};
 
 /// Chooses among the leasable ports of a block: all that it says, or none.
@@ -155,10 +156,10 @@ impl Work<'_> {
     }
 }
 
-/// The port itself, or the closest of its parity.
-pub(crate) fn nearest(ports: &Mask, port: usize) -> Option<usize> {
+/// The closest port of this parity.
+pub(crate) fn nearest(ports: &Mask, port: usize, parity: Parity) -> Option<usize> {
     ports
+        .of_parity(parity)
         .iter()
-        .filter(|other| other % 2 == port % 2)
         .min_by_key(|other| other.abs_diff(port))
 }

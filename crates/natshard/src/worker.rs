@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use crate::block::{Mask, Phase};
+use crate::contiguous::SetRefusal;
 use crate::event::Alarms;
 use crate::fair::{Assigning, Claimant, Claimed};
 use crate::hints::{BLOCKS, Hint};
@@ -63,6 +64,10 @@ pub(crate) struct Worker {
     /// What was told of exhaustion.
     pub(crate) alarms: Alarms,
     pub(crate) refusals: Vec<Option<Refusal>>,
+    /// The same for sets, by [`Purpose::index`].
+    pub(crate) set_refusals: Vec<Option<SetRefusal>>,
+    /// Where searches for sets go on.
+    pub(crate) set_cursor: usize,
     /// How often an allocator took on a block.
     pub(crate) loads: u64,
     pub(crate) by_address: HashMap<(Purpose, IpAddr), usize>,
@@ -110,6 +115,8 @@ impl Worker {
             tells_leases: inner.ground.events.as_ref().is_some_and(|all| all.leases),
             alarms: Alarms::default(),
             refusals: Vec::new(),
+            set_refusals: Vec::new(),
+            set_cursor: 0,
             loads: 0,
             by_address: HashMap::new(),
             address_ring: Vec::new(),
@@ -130,6 +137,12 @@ impl Worker {
     pub(crate) fn allocator(&mut self, purpose: Purpose) -> Option<&mut PortAllocator> {
         let number = *self.quick.get(purpose.index())?;
         self.allocators.get_mut((number as usize).wrapping_sub(1))
+    }
+
+    /// The number of the allocator of a purpose, if it ever had one.
+    pub(crate) fn general_index(&self, purpose: Purpose) -> Option<usize> {
+        let number = *self.general.get(purpose.index())?;
+        (number as usize).checked_sub(1)
     }
 
     pub(crate) fn new_allocator(&mut self, shard: &ShardShared) -> usize {

@@ -67,6 +67,7 @@ fn the_steady_state_takes_nothing_from_the_heap_but_the_epochs_bags() {
     let request = Request::new(engine.pool("p").unwrap(), Protocol::Tcp);
     let mut shard = engine.shard(0).unwrap();
     let mut window = std::collections::VecDeque::with_capacity(2048);
+    let mut set = Vec::with_capacity(512);
     let mut now = 0;
     let mut run = |bursts: u64| {
         for _ in 0..bursts {
@@ -86,6 +87,15 @@ fn the_steady_state_takes_nothing_from_the_heap_but_the_epochs_bags() {
             burst.release_with(lease, natshard::Reason::Unused);
             if let Ok(lease) = burst.reserve(pool, Protocol::Tcp, public) {
                 burst.release_with(lease, natshard::Reason::Unused);
+            }
+            // Sets, had and refused.
+            for count in [2, 64, 256]
+                .into_iter()
+                .skip(if now % 64 == 0 { 0 } else { 2 })
+            {
+                let _ = burst.allocate_set(&request, count, &mut set);
+                let _ = burst.allocate_set_up_to(&paired, count, 1, &mut set);
+                burst.release_batch(&mut set);
             }
         }
     };

@@ -25,10 +25,10 @@ impl Run {
         }
     }
 
-    /// Into how many runs like this one a maximal run can be cut.
-    fn slots(self, start: usize, len: usize) -> usize {
-        let room = (len + 1).saturating_sub(self.lead(start) + self.count);
-        room.div_ceil(self.step())
+    /// Into how many runs like this one a maximal run can be cut in which `room` of them begin,
+    /// the first at `start`.
+    fn slots(self, start: usize, room: usize) -> usize {
+        room.saturating_sub(self.lead(start)).div_ceil(self.step())
     }
 }
 
@@ -50,14 +50,21 @@ impl Mask {
     /// The ports that are `by` above one of these, moved down to it.
     fn shifted_down(&self, by: usize) -> Mask {
         let (words, bits) = (by / 64, by % 64);
-        let word = |index: usize| self.0.get(index).copied().unwrap_or(0);
-        Mask(std::array::from_fn(|index| {
-            let low = word(index + words) >> bits;
-            match bits {
-                0 => low,
-                _ => low | (word(index + words + 1) << (64 - bits)),
-            }
-        }))
+        let mut moved = self.0;
+        if words > 0 {
+            moved = std::array::from_fn(|index| self.0.get(index + words).copied().unwrap_or(0));
+        }
+        if bits > 0 {
+            let above = |index: usize| {
+                if index + 1 < WORDS {
+                    moved[index + 1]
+                } else {
+                    0
+                }
+            };
+            moved = std::array::from_fn(|index| moved[index] >> bits | above(index) << (64 - bits));
+        }
+        Mask(moved)
     }
 
     /// The ports at which `count` consecutive ones of this set begin.
@@ -90,21 +97,31 @@ impl Mask {
 
     /// The length of the longest run that begins with this parity.
     pub(crate) fn longest_run(&self, parity: Option<Parity>) -> usize {
-        let lead = |start| Run { count: 0, parity }.lead(start);
-        self.runs()
-            .map(|(start, len)| len - lead(start))
-            .max()
-            .unwrap_or(0)
+        // Where 1, 2, 4, ... consecutive ports begin.
+        let mut doubled = [Mask::EMPTY; PORTS.ilog2() as usize + 1];
+        doubled[0] = *self;
+        for power in 1..doubled.len() {
+            let half = doubled[power - 1];
+            doubled[power] = half.and(&half.shifted_down(1 << (power - 1)));
+        }
+        // The bits of the length, the highest first.
+        let (mut starts, mut len) = (parity.map_or(Mask::FULL, |p| Mask::FULL.of_parity(p)), 0);
+        for power in (0..doubled.len()).rev() {
+            let longer = starts.and(&doubled[power].shifted_down(len));
+            if !longer.is_empty() {
+                (starts, len) = (longer, len + (1 << power));
+            }
+        }
+        len
     }
 
     /// The maximal runs, ascending: where each begins, and how long it is.
     pub(crate) fn runs(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let ports = *self;
+        let (ports, gaps) = (*self, Mask::FULL.without(self));
         let mut from = 0;
         std::iter::from_fn(move || {
             let start = ports.next_port(from)?;
-            let gap = Mask::FULL.without(&ports).next_port(start);
-            from = gap.unwrap_or(PORTS);
+            from = gaps.next_port(start).unwrap_or(PORTS);
             Some((start, from - start))
         })
     }
@@ -127,12 +144,13 @@ impl Mask {
     /// serves *n*, whichever are drawn; with starts anywhere two runs could leave a gap between
     /// them that is too short for a third.
     pub(crate) fn pick_run(&self, run: Run, draw: u32) -> Mask {
-        let slots = |(start, len)| run.slots(start, len);
-        let all: usize = self.runs().map(slots).sum();
+        let starts = self.starts(run.count);
+        let slots = |(start, room)| run.slots(start, room);
+        let all: usize = starts.runs().map(slots).sum();
         // All of them are at most 256: the bias is below 2^-24.
         let mut chosen = ((u64::from(draw) * all as u64) >> 32) as usize;
-        for (start, len) in self.runs() {
-            let here = run.slots(start, len);
+        for (start, room) in starts.runs() {
+            let here = run.slots(start, room);
             if chosen < here {
                 let first = start + run.lead(start) + chosen * run.step();
                 return Mask::range(first, run.count);

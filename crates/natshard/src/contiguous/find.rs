@@ -1,0 +1,217 @@
+//! The search for a run: what is tried in turn, and when it is given up.
+
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use rand_chacha::rand_core::Rng;
+
+use super::{Effort, Outcome, Place, Search, SetRefusal, Spot};
+use crate::block::{Mask, Phase};
+use crate::config::PortOrder;
+use crate::lease::Lease;
+use crate::page::Page;
+use crate::refill::Refusal;
+use crate::region::Region;
+use crate::worker::Work;
+
+/// How often a search is begun anew when others were faster.
+const ROUNDS: usize = 8;
+
+/// Who is given the leases.
+pub(super) type Give<'g> = &'g mut dyn FnMut(Lease);
+
+impl Work<'_> {
+    /// Leases a run as the search wishes, and hands its leases to `give`, ascending.
+    pub(crate) fn find_run(
+        &mut self,
+        search: &mut Search<'_>,
+        effort: Effort,
+        give: Give<'_>,
+    ) -> Outcome {
+        search.draw = match self.inner.order {
+            PortOrder::Random => self.worker.random.next_u32(),
+            PortOrder::Linear => 0,
+        };
+        search.effort = effort;
+        match effort {
+            Effort::Little if self.try_a_little(search, give) => Outcome::Had(search.wish.most),
+            Effort::Little => Outcome::NoRun,
+            Effort::All => self.find_any_run(search, give),
+        }
+    }
+
+    fn try_a_little(&mut self, search: &mut Search<'_>, give: Give<'_>) -> bool {
+        if self.try_near_at_hand(search, give) {
+            return true;
+        }
+        // An address has one place for a run at a given port, thousands for others: only for those
+        // it is opened while others are open.
+        let unopened = |region: &Arc<Region>| region.open.get() == 0;
+        let given = matches!(search.wish.place, Place::At(_));
+        (!given || search.regions().all(unopened)) && self.try_new(search, search.wish.most, give)
+    }
+
+    fn find_any_run(&mut self, search: &mut Search<'_>, give: Give<'_>) -> Outcome {
+        let (mut surrendered, mut exhaustive) = (false, false);
+        for _ in 0..ROUNDS {
+            let before = self.moment(search.pool, search.purpose);
+            if let Some(outcome) = self.known_refusal(search, before) {
+                return outcome;
+            }
+            (search.best, search.any) = (None, false);
+            if self.try_near_at_hand(search, give) {
+                return Outcome::Had(search.wish.most);
+            }
+            let reach = search.regions().map(|region| search.reach(region)).max();
+            match reach.unwrap_or(0) {
+                0 => return Outcome::NoRun,
+                // No block can ever have more.
+                reach if reach < search.wish.most => {
+                    search.wish.most = reach;
+                    continue;
+                }
+                _ => {}
+            }
+            if self.try_new(search, search.wish.most, give)
+                || self.try_all(search, exhaustive, give)
+                || (surrendered && self.try_new(search, search.wish.least, give))
+            {
+                return Outcome::Had(search.wish.most);
+            }
+            if !surrendered {
+                surrendered = true;
+                self.surrender_searched(search);
+                continue;
+            }
+            match search.best {
+                Some((len, spot)) if self.take_spot(search, &spot, len, self.rest(), give) => {
+                    return Outcome::Had(len);
+                }
+                // Somebody was faster.
+                Some(_) => {}
+                None if exhaustive || self.moment(search.pool, search.purpose) == before => {
+                    return self.refuse(search, before);
+                }
+                None => {}
+            }
+            exhaustive = true;
+        }
+        self.want();
+        Outcome::NoRun
+    }
+
+    fn known_refusal(&self, search: &Search<'_>, now: Refusal) -> Option<Outcome> {
+        let known = (*self.worker.set_refusals.get(search.purpose.index())?)?;
+        let stands = search.is_general() && self.rest() > 0 && known.covers(&search.wish, now);
+        stands.then_some(known.outcome)
+    }
+
+    fn refuse(&mut self, search: &Search<'_>, moment: Refusal) -> Outcome {
+        let outcome = if search.any {
+            Outcome::NoRun
+        } else {
+            Outcome::Full
+        };
+        if search.is_general() && !self.is_at_the_cap() {
+            let index = search.purpose.index();
+            let known = &mut self.worker.set_refusals;
+            if known.len() <= index {
+                known.resize(index + 1, None);
+            }
+            known[index] = Some(SetRefusal {
+                moment,
+                least: search.wish.least,
+                parity: search.wish.parity,
+                outcome,
+            });
+        }
+        // What is missing may lie in other hands.
+        self.want();
+        outcome
+    }
+
+    /// Gives the blocks in this shard's hands back that the search could be served from: ports in
+    /// hand and ports released since of the same block may make a run together.
+    fn surrender_searched(&mut self, search: &Search<'_>) {
+        let Some(page) = search.page else {
+            self.surrender_shared(search.pool, search.purpose);
+            return;
+        };
+        for allocator in 0..self.worker.allocators.len() {
+            let held = self.worker.allocators[allocator].block();
+            if held.is_some_and(|(held, _)| std::ptr::eq(held, page)) {
+                self.surrender(allocator);
+            }
+        }
+    }
+
+    /// Looks at a block; says which of its ports can be leased if they have a run of `floor`.
+    pub(super) fn look(
+        &self,
+        search: &mut Search<'_>,
+        region: &Region,
+        (page, block): (&Page, usize),
+        rest: u64,
+        floor: usize,
+    ) -> Option<(Mask, Spot)> {
+        let here = page.block(block);
+        let wanted = region.mask(search.pool.id, block);
+        let ports = match here.state().phase() {
+            Phase::Free => wanted,
+            Phase::Cooling if !here.is_judged() => {
+                // The rest of each port is only asked where it matters.
+                if search.any && !search.wish.fits(&here.bits().and(&wanted), floor) {
+                    return None;
+                }
+                let clock = &self.inner.ground.clock;
+                here.rest(clock, rest).rested.and(&wanted)
+            }
+            _ => return None,
+        };
+        search.any |= !ports.is_empty();
+        let spot = Spot {
+            page: NonNull::from(page),
+            block,
+            wanted,
+        };
+        search.wish.fits(&ports, floor).then_some((ports, spot))
+    }
+
+    /// Takes a run of `count` ports where one was seen.
+    pub(super) fn take_spot(
+        &mut self,
+        search: &Search<'_>,
+        spot: &Spot,
+        count: usize,
+        rest: u64,
+        give: Give<'_>,
+    ) -> bool {
+        // SAFETY: the page was linked when it was seen, in this burst, whose pin keeps it.
+        let page = unsafe { spot.page.as_ref() };
+        let wish = search.wish;
+        let choose = |ports: &Mask| wish.pick(&ports.and(&spot.wanted), count, search.draw);
+        let taken = self.take(page, spot.block, search.pool, rest, &choose, give);
+        !taken.is_empty()
+    }
+
+    /// Looks at a block and takes all that is wished for, or remembers a run that is shorter.
+    pub(super) fn try_block(
+        &mut self,
+        search: &mut Search<'_>,
+        region: &Region,
+        (page, block): (&Page, usize),
+        rest: u64,
+        give: Give<'_>,
+    ) -> bool {
+        let floor = search.best_len().max(search.wish.least - 1) + 1;
+        let Some((ports, spot)) = self.look(search, region, (page, block), rest, floor) else {
+            return false;
+        };
+        let most = search.wish.most;
+        if search.wish.fits(&ports, most) {
+            return self.take_spot(search, &spot, most, rest, give);
+        }
+        search.best = Some((search.wish.longest(&ports), spot));
+        false
+    }
+}
