@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crate::block::PORTS;
 use crate::clock::Moment;
+use crate::contiguous::Set;
 use crate::error::{AllocError, ReleaseError};
-use crate::fair::{self, Claimant};
+use crate::fair::{self, Claimant, Leasing};
 use crate::id::{PoolId, ShardId};
 use crate::inner::{Handle, ShardShared};
 use crate::lease::{Lease, RawLease, Reason};
@@ -273,18 +274,19 @@ impl Burst<'_> {
         if most == 0 {
             return Ok(0);
         }
-        let counts = least.clamp(1, most)..=most;
-        into.reserve(most.min(PORTS));
+        let counts = (least.clamp(1, most), most);
         let layout = Arc::clone(&self.worker.layout);
         let mut work = self.work();
         let result = match layout.pool(request.pool) {
             None => Err(AllocError::NoSuchPool),
-            Some(pool) => work.allocate_set(&layout, pool, request, counts, &mut |lease| {
-                into.push(lease)
+            Some(pool) => work.on_behalf(pool, request, |work| {
+                let mut set = Set::new(&layout, pool, request, counts, into)?;
+                work.allocate_set(&mut set)?;
+                Ok(set.had().into())
             }),
         };
         if let Err(error) = result {
-            work.count_refusal(request.pool, error);
+            work.refused(request, error);
         }
         result
     }

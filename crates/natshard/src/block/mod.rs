@@ -29,6 +29,7 @@ mod state;
 
 pub use mask::Mask;
 pub(crate) use runs::Run;
+pub(crate) use shared::Taken;
 pub use state::{BlockState, Phase};
 
 use crate::clock::{Clock, Moment, stamp};

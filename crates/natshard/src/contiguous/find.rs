@@ -28,15 +28,20 @@ impl Work<'_> {
         effort: Effort,
         give: Give<'_>,
     ) -> Outcome {
-        search.draw = match self.inner.order {
-            PortOrder::Random => self.worker.random.next_u32(),
-            PortOrder::Linear => 0,
-        };
+        search.draw = self.draw_place();
         search.effort = effort;
         match effort {
-            Effort::Little if self.try_a_little(search, give) => Outcome::Had(search.wish.most),
+            Effort::Little if self.try_a_little(search, give) => Outcome::Had(search.sought.most),
             Effort::Little => Outcome::NoRun,
             Effort::All => self.find_any_run(search, give),
+        }
+    }
+
+    /// A random number for the place of a run within its block.
+    pub(crate) fn draw_place(&mut self) -> u32 {
+        match self.inner.order {
+            PortOrder::Random => self.worker.random.next_u32(),
+            PortOrder::Linear => 0,
         }
     }
 
@@ -47,8 +52,8 @@ impl Work<'_> {
         // An address has one place for a run at a given port, thousands for others: only for those
         // it is opened while others are open.
         let unopened = |region: &Arc<Region>| region.open.get() == 0;
-        let given = matches!(search.wish.place, Place::At(_));
-        (!given || search.regions().all(unopened)) && self.try_new(search, search.wish.most, give)
+        let given = matches!(search.sought.place, Place::At(_));
+        (!given || search.regions().all(unopened)) && self.try_new(search, search.sought.most, give)
     }
 
     fn find_any_run(&mut self, search: &mut Search<'_>, give: Give<'_>) -> Outcome {
@@ -60,23 +65,23 @@ impl Work<'_> {
             }
             (search.best, search.any) = (None, false);
             if self.try_near_at_hand(search, give) {
-                return Outcome::Had(search.wish.most);
+                return Outcome::Had(search.sought.most);
             }
             let reach = search.regions().map(|region| search.reach(region)).max();
             match reach.unwrap_or(0) {
-                0 => return Outcome::NoRun,
+                0 => return Outcome::Never,
                 // No block can ever have more.
-                reach if reach < search.wish.most => {
-                    search.wish.most = reach;
+                reach if reach < search.sought.most => {
+                    search.sought.most = reach;
                     continue;
                 }
                 _ => {}
             }
-            if self.try_new(search, search.wish.most, give)
+            if self.try_new(search, search.sought.most, give)
                 || self.try_all(search, exhaustive, give)
-                || (surrendered && self.try_new(search, search.wish.least, give))
+                || (surrendered && self.try_new(search, search.sought.least, give))
             {
-                return Outcome::Had(search.wish.most);
+                return Outcome::Had(search.sought.most);
             }
             if !surrendered {
                 surrendered = true;
@@ -96,13 +101,13 @@ impl Work<'_> {
             }
             exhaustive = true;
         }
-        self.want();
+        self.want(search.pool, search.purpose.protocol);
         Outcome::NoRun
     }
 
     fn known_refusal(&self, search: &Search<'_>, now: Refusal) -> Option<Outcome> {
         let known = (*self.worker.set_refusals.get(search.purpose.index())?)?;
-        let stands = search.is_general() && self.rest() > 0 && known.covers(&search.wish, now);
+        let stands = search.is_general() && self.rest() > 0 && known.covers(&search.sought, now);
         stands.then_some(known.outcome)
     }
 
@@ -120,13 +125,13 @@ impl Work<'_> {
             }
             known[index] = Some(SetRefusal {
                 moment,
-                least: search.wish.least,
-                parity: search.wish.parity,
+                least: search.sought.least,
+                parity: search.sought.parity,
                 outcome,
             });
         }
         // What is missing may lie in other hands.
-        self.want();
+        self.want(search.pool, search.purpose.protocol);
         outcome
     }
 
@@ -139,7 +144,10 @@ impl Work<'_> {
         };
         for allocator in 0..self.worker.allocators.len() {
             let held = self.worker.allocators[allocator].block();
-            if held.is_some_and(|(held, _)| std::ptr::eq(held, page)) {
+            let same = |held: &Page| std::ptr::eq(held, page);
+            if held
+                .is_some_and(|(held, block)| same(held) && self.is_ours(search.pool, page, block))
+            {
                 self.surrender(allocator);
             }
         }
@@ -157,10 +165,10 @@ impl Work<'_> {
         let here = page.block(block);
         let wanted = region.mask(search.pool.id, block);
         let ports = match here.state().phase() {
-            Phase::Free => wanted,
-            Phase::Cooling if !here.is_judged() => {
+            Phase::Free if !self.is_refused(search.pool, page.protocol) => wanted,
+            Phase::Cooling if !here.is_judged() && self.is_ours(search.pool, page, block) => {
                 // The rest of each port is only asked where it matters.
-                if search.any && !search.wish.fits(&here.bits().and(&wanted), floor) {
+                if search.any && !search.sought.fits(&here.bits().and(&wanted), floor) {
                     return None;
                 }
                 let clock = &self.inner.ground.clock;
@@ -174,7 +182,7 @@ impl Work<'_> {
             block,
             wanted,
         };
-        search.wish.fits(&ports, floor).then_some((ports, spot))
+        search.sought.fits(&ports, floor).then_some((ports, spot))
     }
 
     /// Takes a run of `count` ports where one was seen.
@@ -188,8 +196,8 @@ impl Work<'_> {
     ) -> bool {
         // SAFETY: the page was linked when it was seen, in this burst, whose pin keeps it.
         let page = unsafe { spot.page.as_ref() };
-        let wish = search.wish;
-        let choose = |ports: &Mask| wish.pick(&ports.and(&spot.wanted), count, search.draw);
+        let sought = search.sought;
+        let choose = |ports: &Mask| sought.pick(&ports.and(&spot.wanted), count, search.draw);
         let taken = self.take(page, spot.block, search.pool, rest, &choose, give);
         !taken.is_empty()
     }
@@ -203,15 +211,15 @@ impl Work<'_> {
         rest: u64,
         give: Give<'_>,
     ) -> bool {
-        let floor = search.best_len().max(search.wish.least - 1) + 1;
+        let floor = search.best_len().max(search.sought.least - 1) + 1;
         let Some((ports, spot)) = self.look(search, region, (page, block), rest, floor) else {
             return false;
         };
-        let most = search.wish.most;
-        if search.wish.fits(&ports, most) {
+        let most = search.sought.most;
+        if search.sought.fits(&ports, most) {
             return self.take_spot(search, &spot, most, rest, give);
         }
-        search.best = Some((search.wish.longest(&ports), spot));
+        search.best = Some((search.sought.longest(&ports), spot));
         false
     }
 }

@@ -24,6 +24,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use crate::block::{Mask, PORTS, Run};
+use crate::fair::quota::ClassNumber;
 use crate::hints::{BLOCK_WORDS, BLOCKS, BlockSet, Hint};
 use crate::layout::{Class, PoolLayout};
 use crate::page::Page;
@@ -31,6 +32,8 @@ use crate::refill::Refusal;
 use crate::region::Region;
 use crate::request::{Family, Parity};
 use crate::worker::Purpose;
+
+pub(crate) use request::Set;
 
 /// Ports below it are well-known (RFC 4787 REQ-3 a).
 const UNPRIVILEGED: u16 = 1024;
@@ -64,9 +67,9 @@ impl Place {
     }
 }
 
-/// The run that is looked for.
+/// What is looked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Wish {
+pub(crate) struct Sought {
     /// As many ports as this, at least one and at most a block.
     pub(crate) most: usize,
     /// At least as many as this, and at least one.
@@ -76,14 +79,19 @@ pub(crate) struct Wish {
     pub(crate) place: Place,
 }
 
-impl Wish {
+impl Sought {
     fn run(&self, count: usize) -> Run {
         let parity = self.parity;
         Run { count, parity }
     }
 
+    /// Whether it may lie in a block of this number.
+    pub(crate) fn may_lie_in(&self, block: usize) -> bool {
+        self.place.blocks().contains(block)
+    }
+
     /// Whether these ports of a block it may lie in have a run of at least `floor`.
-    fn fits(&self, ports: &Mask, floor: usize) -> bool {
+    pub(crate) fn fits(&self, ports: &Mask, floor: usize) -> bool {
         match self.place {
             Place::At(_) => !self.pick(ports, self.most, 0).is_empty(),
             _ => ports.has_run(self.run(floor)),
@@ -91,7 +99,7 @@ impl Wish {
     }
 
     /// The longest run of ports that fit.
-    fn longest(&self, ports: &Mask) -> usize {
+    pub(crate) fn longest(&self, ports: &Mask) -> usize {
         match self.place {
             Place::At(_) => self.most,
             _ => ports.longest_run(self.parity),
@@ -99,7 +107,7 @@ impl Wish {
     }
 
     /// A run of `count` of these ports, or nothing; `draw` is a random number.
-    fn pick(&self, ports: &Mask, count: usize, draw: u32) -> Mask {
+    pub(crate) fn pick(&self, ports: &Mask, count: usize, draw: u32) -> Mask {
         let Place::At(port) = self.place else {
             return ports.pick_run(self.run(count), draw);
         };
@@ -128,6 +136,8 @@ pub(crate) enum Outcome {
     Had(usize),
     /// There was no such run; nothing is said about single ports.
     NoRun,
+    /// No block there could ever have such a run.
+    Never,
     /// Not a single port of the places searched was leasable.
     Full,
 }
@@ -143,10 +153,10 @@ pub(crate) struct SetRefusal {
 
 impl SetRefusal {
     /// Whether it says that this cannot be had either.
-    fn covers(&self, wish: &Wish, now: Refusal) -> bool {
+    fn covers(&self, sought: &Sought, now: Refusal) -> bool {
         self.moment == now
-            && self.least <= wish.least
-            && (self.parity.is_none() || self.parity == wish.parity)
+            && self.least <= sought.least
+            && (self.parity.is_none() || self.parity == sought.parity)
     }
 }
 
@@ -165,10 +175,12 @@ pub(crate) struct Search<'s> {
     pub(crate) purpose: Purpose,
     /// The one address to search.
     page: Option<&'s Page>,
+    /// On whose behalf, in a pool that shares its blocks out.
+    class: ClassNumber,
     regions: [&'s [Arc<Region>]; 2],
     /// Where the run may lie.
     blocks: BlockSet,
-    pub(crate) wish: Wish,
+    pub(crate) sought: Sought,
     effort: Effort,
     draw: u32,
     /// The longest run shorter than the most and no shorter than the least, and where it is.
@@ -179,7 +191,7 @@ pub(crate) struct Search<'s> {
 
 impl<'s> Search<'s> {
     /// All of a pool.
-    pub(crate) fn pool(pool: &'s PoolLayout, purpose: Purpose, wish: Wish) -> Self {
+    pub(crate) fn pool(pool: &'s PoolLayout, purpose: Purpose, sought: Sought) -> Self {
         let [v4, v6] = &pool.regions[purpose.protocol.as_index()];
         let slice = |regions: &'s Vec<Arc<Region>>, family| {
             let wanted = purpose.family.is_none_or(|which| which == family);
@@ -189,9 +201,10 @@ impl<'s> Search<'s> {
             pool,
             purpose,
             page: None,
+            class: purpose.claimant.class,
             regions: [slice(v4, Family::V4), slice(v6, Family::V6)],
-            blocks: wish.place.blocks(),
-            wish,
+            blocks: sought.place.blocks(),
+            sought,
             effort: Effort::Little,
             draw: 0,
             best: None,
@@ -203,7 +216,7 @@ impl<'s> Search<'s> {
     pub(crate) fn address(
         pool: &'s PoolLayout,
         purpose: Purpose,
-        wish: Wish,
+        sought: Sought,
         page: &'s Page,
         class: &'s Class,
     ) -> Self {
@@ -211,7 +224,7 @@ impl<'s> Search<'s> {
         Search {
             regions,
             page: Some(page),
-            ..Search::pool(pool, purpose, wish)
+            ..Search::pool(pool, purpose, sought)
         }
     }
 
@@ -242,14 +255,14 @@ impl<'s> Search<'s> {
 
     /// The longest run that a region can ever serve, as far as it is wished for.
     fn reach(&self, region: &Region) -> usize {
-        let wish = self.wish;
+        let sought = self.sought;
         let blocks = self.blocks(region);
         let ports = || blocks.iter().map(|block| region.mask(self.pool.id, block));
-        if ports().any(|ports| wish.fits(&ports, wish.most)) {
-            return wish.most;
+        if ports().any(|ports| sought.fits(&ports, sought.most)) {
+            return sought.most;
         }
-        let short = ports().filter(|ports| wish.fits(ports, wish.least));
-        short.map(|ports| wish.longest(&ports)).max().unwrap_or(0)
+        let short = ports().filter(|ports| sought.fits(ports, sought.least));
+        short.map(|ports| sought.longest(&ports)).max().unwrap_or(0)
     }
 
     /// The length of the longest run that is shorter than the most, or zero.
@@ -258,15 +271,15 @@ impl<'s> Search<'s> {
     }
 
     /// Goes on for another run.
-    pub(crate) fn wish_for(&mut self, wish: Wish) {
-        self.wish = wish;
-        self.blocks = wish.place.blocks();
+    pub(crate) fn seek(&mut self, sought: Sought) {
+        self.sought = sought;
+        self.blocks = sought.place.blocks();
         self.best = None;
     }
 
     /// Whether refusals of this search are worth remembering.
     fn is_general(&self) -> bool {
-        self.page.is_none() && self.wish.place == Place::Anywhere
+        self.page.is_none() && self.sought.place == Place::Anywhere
     }
 }
 
@@ -291,8 +304,10 @@ impl Search<'_> {
     ) -> bool {
         let blocks = self.blocks(region);
         let spin = walk.spin;
+        let class = if hint.is_common() { 0 } else { self.class };
+        let tree = region.tree(class);
         let mut offer = |search: &mut Self, page: &Page| {
-            let mut hinted = page.hinted(hint, &blocks).iter_from(spin);
+            let mut hinted = page.hinted_of(class, hint, &blocks).iter_from(spin);
             hinted.any(|block| visit(search, page, block))
         };
         if let Some(page) = self.page {
@@ -301,15 +316,19 @@ impl Search<'_> {
         let start = walk.cursor;
         for (low, high) in [(start, usize::MAX), (0, start)] {
             let mut from = low;
-            while let Some(position) = region.hints.next(hint, from).filter(|&next| next < high) {
+            while let Some(position) = tree.next(hint, from).filter(|&next| next < high) {
                 if walk.budget == 0 {
                     return false;
                 }
                 walk.budget -= 1;
-                let page = region.record(position).and_then(|record| record.page());
-                if page.is_some_and(|page| offer(self, page)) {
-                    walk.cursor = position;
-                    return true;
+                if let Some(page) = region.record(position).and_then(|record| record.page()) {
+                    if offer(self, page) {
+                        walk.cursor = position;
+                        return true;
+                    }
+                    if class != 0 {
+                        region.forget(class, hint, position, page);
+                    }
                 }
                 from = position + 1;
             }

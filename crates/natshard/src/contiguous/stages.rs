@@ -20,9 +20,7 @@ const WALK: usize = 1024;
 impl Work<'_> {
     /// The places that are cheap to look at, in the order that tears least.
     pub(super) fn try_near_at_hand(&mut self, search: &mut Search<'_>, give: Give<'_>) -> bool {
-        self.try_hands(search, give)
-            || self.try_torn(search, give)
-            || self.try_hinted(search, Hint::FREE, self.rest(), give)
+        self.try_hands(search, give) || self.try_torn(search, give) || self.try_free(search, give)
     }
 
     /// The block in hand; of a single address, also the one in the hand for that address.
@@ -46,13 +44,13 @@ impl Work<'_> {
                 return false;
             }
             let wanted = hand.unissued();
-            let most = search.wish.most;
+            let most = search.sought.most;
             let spot = Spot {
                 page: NonNull::from(page),
                 block,
                 wanted,
             };
-            search.wish.fits(&wanted, most)
+            search.sought.fits(&wanted, most)
                 && self.take_spot(search, &spot, most, self.rest(), give)
         })
     }
@@ -60,7 +58,7 @@ impl Work<'_> {
     /// Of a few torn blocks, the one whose longest run is the shortest that will do. At the cap of
     /// cooling ports, failing that, one that has rested longest of those that have not yet.
     fn try_torn(&mut self, search: &mut Search<'_>, give: Give<'_>) -> bool {
-        let (most, rest) = (search.wish.most, self.rest());
+        let (most, rest) = (search.sought.most, self.rest());
         let torn = self.tightest(search, &[Hint::HALF, Hint::RIPE], rest);
         if torn.is_some_and(|spot| self.take_spot(search, &spot, most, rest, give)) {
             return true;
@@ -75,9 +73,9 @@ impl Work<'_> {
     }
 
     fn tightest(&mut self, search: &mut Search<'_>, hints: &[Hint], rest: u64) -> Option<Spot> {
-        let (wish, most) = (search.wish, search.wish.most);
+        let (sought, most) = (search.sought, search.sought.most);
         let mut found: Option<(usize, Spot)> = None;
-        // For a wish that can be departed from the first will do.
+        // For a sought that can be departed from the first will do.
         let any = search.effort == Effort::Little;
         let mut looks = if any { LOOKS_FOR_ANY } else { LOOKS };
         let mut walk = self.walk(Effort::Little);
@@ -86,9 +84,9 @@ impl Work<'_> {
                 let done = search.walk_hinted(region, hint, &mut walk, |search, page, block| {
                     if let Some((ports, spot)) =
                         self.look(search, region, (page, block), rest, most)
-                        && found.is_none_or(|(len, _)| !wish.fits(&ports, len))
+                        && found.is_none_or(|(len, _)| !sought.fits(&ports, len))
                     {
-                        found = Some((wish.longest(&ports), spot));
+                        found = Some((sought.longest(&ports), spot));
                     }
                     looks -= 1;
                     looks == 0 || found.is_some_and(|(len, _)| any || len == most)
@@ -102,20 +100,23 @@ impl Work<'_> {
         found.map(|(_, spot)| spot)
     }
 
-    /// The blocks with a hint, until one serves.
-    fn try_hinted(
-        &mut self,
-        search: &mut Search<'_>,
-        hint: Hint,
-        rest: u64,
-        give: Give<'_>,
-    ) -> bool {
+    /// Free blocks, until one serves or whoever asks turns out to have no share left.
+    fn try_free(&mut self, search: &mut Search<'_>, give: Give<'_>) -> bool {
+        if self.is_refused(search.pool, search.purpose.protocol) {
+            return false;
+        }
+        self.worker.short = false;
         let mut walk = self.walk(search.effort);
-        let had = search.regions().any(|region| {
-            search.walk_hinted(region, hint, &mut walk, |search, page, block| {
-                self.try_block(search, region, (page, block), rest, give)
-            })
-        });
+        let (rest, mut had) = (self.rest(), false);
+        for region in search.regions() {
+            search.walk_hinted(region, Hint::FREE, &mut walk, |search, page, block| {
+                had = self.try_block(search, region, (page, block), rest, give);
+                had || self.worker.short
+            });
+            if had || self.worker.short {
+                break;
+            }
+        }
         self.worker.set_cursor = walk.cursor;
         had
     }
@@ -138,7 +139,7 @@ impl Work<'_> {
         least: usize,
         give: Give<'_>,
     ) -> bool {
-        if search.page.is_some() {
+        if search.page.is_some() || self.is_refused(search.pool, search.purpose.protocol) {
             return false;
         }
         let mut swept = false;
@@ -170,13 +171,14 @@ impl Work<'_> {
     fn open_for(&mut self, search: &mut Search<'_>, region: &Arc<Region>, give: Give<'_>) -> bool {
         let layout = Arc::clone(&self.worker.layout);
         let reach = search.reach(region);
+        self.worker.short = false;
         while reach > search.best_len() {
             let record = match region.closed_address() {
                 Some(record) => record,
                 None => {
                     // Another shard's half-done enlisting is completed here, not waited for.
                     let Some((number, key)) = region.next_address() else {
-                        return self.try_hinted(search, Hint::FREE, self.rest(), give);
+                        return self.try_free(search, give);
                     };
                     let record = region.space.record(key);
                     self.inner.enlist(self.pin, &region.space, record, &layout);
@@ -191,6 +193,9 @@ impl Work<'_> {
             for block in free.iter_from(spin) {
                 if self.try_block(search, region, (page, block), rest, give) {
                     return true;
+                }
+                if self.worker.short {
+                    return false;
                 }
             }
         }

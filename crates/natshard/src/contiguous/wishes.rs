@@ -1,6 +1,6 @@
 //! Single ports with a parity or a class that can be departed from (RFC 4787 REQ-3 a, REQ-4).
 
-use super::{Effort, Place, Search, Wish};
+use super::{Effort, Place, Search, Sought};
 use crate::layout::{Class, PoolLayout};
 use crate::lease::Lease;
 use crate::page::Page;
@@ -14,15 +14,15 @@ impl<'s> Search<'s> {
         purpose: Purpose,
         at: Option<(&'s Page, &'s Class)>,
     ) -> Self {
-        let wish = Wish {
+        let sought = Sought {
             most: 1,
             least: 1,
             parity: None,
             place: Place::Anywhere,
         };
         match at {
-            Some((page, class)) => Search::address(pool, purpose, wish, page, class),
-            None => Search::pool(pool, purpose, wish),
+            Some((page, class)) => Search::address(pool, purpose, sought, page, class),
+            None => Search::pool(pool, purpose, sought),
         }
     }
 }
@@ -47,10 +47,10 @@ impl Work<'_> {
             _ => 1,
         };
         for (departures, &(parity, place)) in wishes[..count].iter().enumerate() {
-            search.wish_for(Wish {
+            search.seek(Sought {
                 parity,
                 place,
-                ..search.wish
+                ..search.sought
             });
             let lease = self.pop_or_find(allocator, &mut search);
             if lease.is_some() {
@@ -65,7 +65,7 @@ impl Work<'_> {
     }
 
     fn pop_or_find(&mut self, allocator: usize, search: &mut Search<'_>) -> Option<Lease> {
-        let parity = search.wish.parity;
+        let parity = search.sought.parity;
         let hand = &mut self.worker.allocators[allocator];
         if hand
             .block()
@@ -82,7 +82,7 @@ impl Work<'_> {
         lease
     }
 
-    pub(super) fn count_departed(&self, departed: bool) {
+    pub(crate) fn count_departed(&self, departed: bool) {
         self.shard.stats.wishes_departed.bump(u64::from(departed));
     }
 }

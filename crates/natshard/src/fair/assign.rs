@@ -30,6 +30,22 @@ pub(crate) struct Assigning {
     found: Option<PortBlock>,
 }
 
+/// Whether a request may be served from a port block.
+pub(super) fn serves(
+    layout: &Layout,
+    request: &Request,
+    address: Option<IpAddr>,
+    block: &PortBlock,
+) -> bool {
+    let space = layout.spaces.get(usize::from(block.at.space));
+    space.is_some_and(|space| {
+        let at = space.window.address(block.at.key);
+        space.protocol == request.protocol
+            && address.is_none_or(|address| address == at)
+            && request.family.is_none_or(|family| family == Family::of(at))
+    })
+}
+
 impl Work<'_> {
     /// A port of one of the subscriber's port blocks, or of a further one; of this address, if
     /// one is named.
@@ -42,22 +58,11 @@ impl Work<'_> {
         blocks: PortBlocks,
         address: Option<IpAddr>,
     ) -> Result<Lease, AllocError> {
-        let serves = |block: &PortBlock| {
-            layout
-                .spaces
-                .get(usize::from(block.at.space))
-                .is_some_and(|space| {
-                    let at = space.window.address(block.at.key);
-                    space.protocol == request.protocol
-                        && address.is_none_or(|address| address == at)
-                        && request.family.is_none_or(|family| family == Family::of(at))
-                })
-        };
         loop {
             let before = books.blocks_now();
             for wish in request.wishes() {
                 let own = books.blocks().map(PortBlock::from_bits);
-                for block in own.filter(serves) {
+                for block in own.filter(|block| serves(layout, request, address, block)) {
                     if let Some(lease) = self.take_from(layout, pool, wish, block, books) {
                         let departed = request.departs(wish);
                         self.shard.stats.wishes_departed.bump(u64::from(departed));

@@ -1,7 +1,7 @@
 //! Fair shares: what one subscriber or tenant may have of a pool.
 //!
 //! ```text
-//!   Request ──> subscribe ──> account: charge, or refuse      Table ─> Account ─> Active
+//!   Request ──> leasing ────> account: charge, or refuse      Table ─> Account ─> Active
 //!                  │                                            (per pool and subscriber)
 //!                  ├─ ranges   deterministic (RFC 7422): which ports, by computation
 //!                  ├─ assign   port blocks: take from one's own, or have one assigned ─> Titles
@@ -16,12 +16,14 @@ pub(crate) mod check;
 mod counts;
 pub(crate) mod deterministic;
 mod holdings;
+mod leasing;
 mod pair;
 mod places;
 mod policy;
 pub(crate) mod quota;
 mod ranges;
 mod retire;
+mod sets;
 mod share;
 mod sharing;
 mod subscribe;
@@ -37,6 +39,7 @@ pub(crate) use assign::Assigning;
 pub use deterministic::{Deterministic, DeterministicMap};
 pub use holdings::{PoolShares, ShareCensus};
 pub(crate) use holdings::{in_blocks, in_books};
+pub(crate) use leasing::Leasing;
 pub use policy::{PortBlocks, SubscriberLimit, TenantShare, Threshold};
 pub(crate) use retire::{PER_BURST, PER_IDLE};
 pub(crate) use share::Claimed;

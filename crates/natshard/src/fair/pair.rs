@@ -1,13 +1,12 @@
 //! Pairing: one public address for each subscriber, across protocols (RFC 6888 REQ-2).
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use rand_chacha::rand_core::Rng;
 
 use crate::error::AllocError;
 use crate::event::EventKind;
-use crate::fair::{Books, Pairing};
+use crate::fair::{Books, Leasing, Pairing};
 use crate::hints::BLOCKS;
 use crate::layout::{Layout, PoolLayout};
 use crate::lease::{Lease, Reason};
@@ -26,44 +25,46 @@ fn is_gone(error: AllocError) -> bool {
 const CHOICES: usize = 2;
 
 impl Work<'_> {
-    pub(super) fn allocate_paired(
+    pub(super) fn lease_paired(
         &mut self,
-        layout: &Arc<Layout>,
+        layout: &Layout,
         pool: &PoolLayout,
-        request: &Request,
+        leasing: &mut dyn Leasing,
         books: &Books<'_>,
         strictness: Strictness,
-    ) -> Result<Lease, AllocError> {
+    ) -> Result<(), AllocError> {
         loop {
             let Some(paired) = books.pairing() else {
-                let lease = self.allocate_unpaired(layout, pool, request, books)?;
-                let at = lease.page().pairing();
+                self.lease_unpaired(pool, leasing, books)?;
+                let Some(page) = leasing.page() else {
+                    return Ok(());
+                };
+                let (at, address) = (page.pairing(), page.address);
                 let (paired, fresh) = books.pair(at);
                 let subscriber = books.subscriber();
                 if let Some(sequence) = fresh {
-                    let address = lease.page().address;
                     let kind = EventKind::AddressBound {
                         subscriber,
                         address,
                     };
                     self.tell_as(sequence, pool.id, kind);
                 }
-                if fresh.is_some() || self.inner.address_of(layout, paired) == lease.addr().ip() {
-                    return Ok(lease);
+                if fresh.is_some() || self.inner.address_of(layout, paired) == address {
+                    return Ok(());
                 }
                 // Another shard was faster, at another address.
-                self.release_unused(lease);
+                leasing.undo(self);
                 continue;
             };
             let address = self.inner.address_of(layout, paired);
-            let error = match self.lease_at(layout, pool, request, books, Some(address)) {
+            let error = match leasing.lease_at(self, books, Some(address)) {
                 Err(AllocError::SubscriberQuota) => return Err(AllocError::SubscriberQuota),
                 Err(error) => error,
-                Ok(lease) => return Ok(lease),
+                Ok(()) => return Ok(()),
             };
             // A shard that works by an earlier layout cannot know: the address may be new.
             if is_gone(error) && self.is_up_to_date() {
-                self.shard.stats.wishes_departed.bump(1);
+                self.count_departed(true);
                 books.unpair(paired);
                 self.tell_unbound(books);
                 continue;
@@ -71,29 +72,28 @@ impl Work<'_> {
             if strictness == Strictness::Strict {
                 return Err(error);
             }
-            self.shard.stats.wishes_departed.bump(1);
-            return self.lease_at(layout, pool, request, books, None);
+            self.count_departed(true);
+            return leasing.lease_at(self, books, None);
         }
     }
 
-    /// A lease for a subscriber without an address: at the emptier of two drawn ones, else at any.
-    fn allocate_unpaired(
+    /// Leases for a subscriber without an address: at the emptier of two drawn ones, else at any.
+    fn lease_unpaired(
         &mut self,
-        layout: &Arc<Layout>,
         pool: &PoolLayout,
-        request: &Request,
+        leasing: &mut dyn Leasing,
         books: &Books<'_>,
-    ) -> Result<Lease, AllocError> {
+    ) -> Result<(), AllocError> {
         let mut drawn: [Option<(usize, IpAddr)>; CHOICES] =
-            std::array::from_fn(|_| self.draw_address(pool, request));
+            std::array::from_fn(|_| self.draw_address(pool, leasing.request()));
         drawn.sort_unstable_by_key(|drawn| std::cmp::Reverse(drawn.map(|(free, _)| free)));
         for (_, address) in drawn.into_iter().flatten() {
-            match self.lease_at(layout, pool, request, books, Some(address)) {
-                Err(AllocError::AddressFull | AllocError::Excluded) => {}
+            match leasing.lease_at(self, books, Some(address)) {
+                Err(AllocError::AddressFull | AllocError::Excluded | AllocError::NoContiguous) => {}
                 had => return had,
             }
         }
-        self.lease_at(layout, pool, request, books, None)
+        leasing.lease_at(self, books, None)
     }
 
     /// An address of the pool, drawn evenly, and how many of its blocks are free.
@@ -115,7 +115,7 @@ impl Work<'_> {
     }
 
     /// Gives back a lease that nobody was told of, and is not charged.
-    pub(super) fn release_unused(&mut self, lease: Lease) {
+    pub(crate) fn release_unused(&mut self, lease: Lease) {
         let shard = Some(self.id().as_index());
         let (page, block, slice) = lease.give_back(Reason::Unused, true, shard, self.pin);
         // SAFETY: the page was open while the port was leased, in this burst, whose pin keeps it.

@@ -6,14 +6,14 @@ use rand_chacha::rand_core::Rng;
 
 use crate::block::{Mask, PORTS, Phase};
 use crate::error::AllocError;
-use crate::fair::{Books, Claimed, DeterministicMap};
+use crate::fair::{Claimed, DeterministicMap};
 use crate::hints::BlockSet;
 use crate::layout::{Layout, PoolLayout};
 use crate::lease::Lease;
 use crate::page::Page;
 use crate::protocol::Protocol;
 use crate::region::Region;
-use crate::request::{Family, Request, Strictness};
+use crate::request::{Family, Request};
 use crate::worker::Work;
 
 impl PoolLayout {
@@ -78,52 +78,6 @@ pub(super) fn within(block: usize, range: &std::ops::RangeInclusive<u16>) -> Mas
 const LOOKS: u32 = 64;
 
 impl Work<'_> {
-    /// A port of the subscriber's own range, or one beyond where the pool has port blocks.
-    pub(super) fn allocate_computed(
-        &mut self,
-        layout: &Arc<Layout>,
-        pool: &PoolLayout,
-        request: &Request,
-        books: &Books<'_>,
-        ranges: &DeterministicMap,
-    ) -> Result<Lease, AllocError> {
-        let subscriber = books.subscriber();
-        let own = ranges.range(subscriber, request.protocol);
-        let (own, _) = own.ok_or(AllocError::SubscriberMissing)?;
-        let overflow = ranges.overflow(request.protocol);
-        let overflows = pool.policy.blocks.is_some() && !overflow.is_empty();
-        if let Some((address, strictness)) = request.address.filter(|&(address, _)| address != own)
-        {
-            // Its range is not there.
-            let had = match overflows {
-                true => self.lease_at(layout, pool, request, books, Some(address)),
-                false => Err(AllocError::AddressFull),
-            };
-            if had.is_ok() || strictness == Strictness::Strict {
-                return had;
-            }
-            self.shard.stats.wishes_departed.bump(1);
-        }
-        match self.allocate_in_range(layout, pool, request, ranges, subscriber) {
-            Err(AllocError::SubscriberQuota | AllocError::AddressFull) if overflows => {}
-            had => return had,
-        }
-        // What is bound to an address is bound to that of its range.
-        let wished = request.address.map(|(_, strictness)| strictness);
-        let had = match pool.policy.pairing.or(wished) {
-            None => return self.lease_at(layout, pool, request, books, None),
-            Some(Strictness::Strict) => {
-                return self.lease_at(layout, pool, request, books, Some(own));
-            }
-            Some(Strictness::Preferred) => self.lease_at(layout, pool, request, books, Some(own)),
-        };
-        if had.is_ok() {
-            return had;
-        }
-        self.shard.stats.wishes_departed.bump(1);
-        self.lease_at(layout, pool, request, books, None)
-    }
-
     /// A port of the subscriber's own range. `SubscriberQuota` when it has none left, and
     /// `AddressFull` when part of its range is in other hands: at the moment another shard has it
     /// assigned, or while leases last that were made before the pool had ranges.
