@@ -7,6 +7,10 @@
 //! on preemptions; those of three with the bound that is printed.
 #![cfg(loom)]
 
+mod history;
+
+pub use history::History;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -86,8 +90,17 @@ pub fn find<const N: usize>(
         })
     }));
     natshard::model::plant(None);
-    assert!(found.is_err(), "{name}: the planted {bug:?} was not found");
-    println!("{name}: {bug:?} found in execution {}", executions.count());
+    let Err(fault) = found else {
+        panic!("{name}: the planted {bug:?} was not found");
+    };
+    let said = fault.downcast_ref::<String>().cloned();
+    let said = said.or_else(|| fault.downcast_ref::<&str>().map(|said| said.to_string()));
+    let said = said.unwrap_or_default();
+    println!(
+        "{name}: {bug:?} found in execution {}: {}",
+        executions.count(),
+        said.trim()
+    );
 }
 
 fn explore<const N: usize>(

@@ -1,6 +1,8 @@
 //! The concurrent units, opened up for the models of `loom-tests`. Exists under `cfg(loom)` only.
 #![allow(missing_docs, reason = "the models are its documentation")]
 
+mod books;
+
 use std::time::Duration;
 
 pub use crate::block::PORTS;
@@ -14,6 +16,7 @@ pub use crate::planted::{Bug, plant};
 use crate::queue::BlockQueue;
 use crate::reclaim::Reclaimer;
 pub use crate::reclaim::{Participant, Pin};
+pub use books::{Account, Ledger};
 
 /// The block queue.
 pub struct Queue(BlockQueue);

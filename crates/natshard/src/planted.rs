@@ -22,6 +22,22 @@ pub enum Bug {
     ChargeChecksThenAdds,
     /// An account is retired although something was charged since it was seen at rest.
     RetireTrustsTheFirstLook,
+    /// What a slot said is forgotten before it is in `rested`.
+    SlotClearedBeforeRaised,
+    /// `rested` is set from what it was at first, whatever somebody else has made of it.
+    SlotRaiseTrustsTheFirstLook,
+    /// A release writes over a slot of an earlier round.
+    ReleaseOverwritesASlot,
+    /// A release waits for a slot of an active part that is the account's no longer.
+    ReleaseWaitsForARetiredPart,
+    /// A retirement takes the active part although a port block is held.
+    RetireForgetsBlocks,
+    /// Those who complete a retirement judge for themselves whether a port block is held.
+    RetirersDisagree,
+    /// A second pairing is ended before the first was told of.
+    EndingForgotten,
+    /// An active part is lent again while somebody may be looking at it.
+    ReuseWithoutGrace,
     /// A port of an assigned block is taken without winning its stamp.
     TakeWithoutStamp,
     /// A port block is given back without another look after the mark.

@@ -101,6 +101,15 @@ mod model {
             Participant(self.clone())
         }
 
+        /// A pin that keeps nothing, for models in which nothing is deferred: it takes no part in
+        /// the interleaving.
+        pub(crate) fn pretend(&self) -> Pin<'_> {
+            Pin {
+                reclaimer: self,
+                id: usize::MAX,
+            }
+        }
+
         fn collect(&self) {
             let due: Vec<Work> = {
                 let mut state = self.0.lock().unwrap();
@@ -158,6 +167,9 @@ mod model {
 
     impl Drop for Pin<'_> {
         fn drop(&mut self) {
+            if self.id == usize::MAX {
+                return;
+            }
             let mut state = self.reclaimer.0.lock().unwrap();
             state.pinned.retain(|&(id, _)| id != self.id);
             drop(state);

@@ -11,8 +11,9 @@
 //!   operation on the `Word` that hands it over, and that operation orders it.
 //! * [`Counter`] is relaxed: it is a statistic, or has one writer that alone relies on it.
 //!
-//! Under `cfg(loom)` a protocol load is a compare-exchange that changes nothing, with acquire
-//! ordering. There are two reasons. loom treats a sequentially consistent load as an acquire load
+//! Under `cfg(loom)` a protocol load (but for that of a [`Link`]) is a compare-exchange that
+//! changes nothing, with acquire ordering. There are two reasons. loom treats a sequentially
+//! consistent load as an acquire load
 //! that may return an old value, which the language forbids; a read-modify-write returns the
 //! latest, so that interleaving alone gives the total order. And loom remembers only the latest
 //! access to an object when it decides which orders to try: a thread that loads a word before it
@@ -145,13 +146,21 @@ impl Default for Flag {
 }
 
 /// A shared pointer word; sequentially consistent. Null is `None`.
+///
+/// Under `cfg(loom)` reading it is an ordinary acquire load, so that readers do not conflict with
+/// each other: whoever reads an old pointer learns the new one when it tries to set its own, and
+/// what a link leads to is told of by a `Word` or kept by the epoch.
 #[derive(Debug)]
 pub struct Link<T>(imp::AtomicPtr<T>);
 
 impl<T> Link<T> {
     #[inline]
     pub(crate) fn get(&self) -> *mut T {
-        load!(self.0, std::ptr::null_mut())
+        self.0.load(if MODEL {
+            Ordering::Acquire
+        } else {
+            Ordering::SeqCst
+        })
     }
 
     #[inline]

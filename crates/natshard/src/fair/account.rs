@@ -40,7 +40,7 @@ use crate::sync::{MODEL, Word};
 const _: () = assert!(SubscriberLimit::MOST < 1 << 15);
 
 /// Slices told apart: more than a port rests.
-const SLOTS: usize = if MODEL { 3 } else { 18 };
+const SLOTS: usize = if MODEL { 4 } else { 18 };
 
 /// Port blocks one subscriber can hold.
 pub(crate) const BLOCKS: usize = if MODEL { 2 } else { 16 };
@@ -155,6 +155,11 @@ impl Pairing {
     }
 }
 
+/// A pairing ended, which the caller has to [tell of](Books::take_unbound) before it tries again:
+/// what completes a retirement may end one each time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Untold;
+
 /// Where the books of an account are kept: the account with its table, clock and the caller's pin.
 pub(crate) struct Books<'a> {
     table: &'a Table,
@@ -229,12 +234,16 @@ impl<'a> Books<'a> {
         Counts(self.account.rested.get())
     }
 
-    /// `taken` under an even version: a retirement under way is completed first.
-    fn steady(&self) -> Counts {
+    /// `taken` under an even version: a retirement under way is completed first, unless the caller
+    /// has yet to tell of what an earlier one ended.
+    fn steady(&self) -> Result<Counts, Untold> {
         loop {
             let taken = self.taken();
             if taken.version().is_multiple_of(2) {
-                return taken;
+                return Ok(taken);
+            }
+            if self.unbound.get().is_some() && !planted::on(Bug::EndingForgotten) {
+                return Err(Untold);
             }
             self.complete(taken);
         }
@@ -255,35 +264,44 @@ impl<'a> Books<'a> {
         }
     }
 
+    /// The number of the active part, if it has one.
+    pub(crate) fn part(&self) -> Option<u32> {
+        let word = Versioned(self.account.active.get());
+        word.value().checked_sub(1)
+    }
+
     /// The active part, if it has one.
     pub(super) fn active(&self) -> Option<&'a Active> {
-        let word = Versioned(self.account.active.get());
-        let number = word.value().checked_sub(1)?;
-        self.table.actives().get(number)
+        self.table.actives().get(self.part()?)
     }
 
     /// Charges so many ports of one protocol, all or none; `false` when that would exceed the
     /// limit.
-    pub(crate) fn charge(&self, protocol: Protocol, ports: u16, limit: &SubscriberLimit) -> bool {
+    pub(crate) fn charge(
+        &self,
+        protocol: Protocol,
+        ports: u16,
+        limit: &SubscriberLimit,
+    ) -> Result<bool, Untold> {
         loop {
-            let taken = self.steady();
+            let taken = self.steady()?;
             self.attach(taken.version());
             let rested = self.rested();
             let held = taken.since(rested);
             if !limit.allows(held, protocol, ports) {
                 let unchanged = !self.settle() && self.taken() == taken && self.rested() == rested;
                 if unchanged {
-                    return false;
+                    return Ok(false);
                 }
                 continue;
             }
             let more = taken.plus(protocol, ports);
             if planted::on(Bug::ChargeChecksThenAdds) {
                 self.account.taken.set(self.taken().plus(protocol, ports).0);
-                return true;
+                return Ok(true);
             }
             if self.account.taken.exchange(taken.0, more.0).is_ok() {
-                return true;
+                return Ok(true);
             }
         }
     }
@@ -296,14 +314,14 @@ impl<'a> Books<'a> {
         least: u16,
         most: u16,
         limit: &SubscriberLimit,
-    ) -> Option<u16> {
+    ) -> Result<Option<u16>, Untold> {
         let mut ports = most;
         loop {
-            if self.charge(protocol, ports, limit) {
-                return Some(ports);
+            if self.charge(protocol, ports, limit)? {
+                return Ok(Some(ports));
             }
             if ports == least {
-                return None;
+                return Ok(None);
             }
             let room = limit.room(self.held(), protocol);
             ports = room.min(ports - 1).max(least);
@@ -355,10 +373,12 @@ impl<'a> Books<'a> {
             let seen = Counts(slot.get());
             let next = if seen.version() == tag(slice) {
                 seen.latest(released)
-            } else if seen.0 != 0 {
+            } else if seen.0 != 0 && !planted::on(Bug::ReleaseOverwritesASlot) {
                 // Of an earlier round: it must not be lost. It is due, whatever its tag reads as
                 // by now, unless it is of a slice that began since.
-                if self.clock.slice() == slice {
+                if planted::on(Bug::ReleaseWaitsForARetiredPart) {
+                    self.settle();
+                } else if self.clock.slice() == slice {
                     self.empty(slot, seen);
                 }
                 continue;
@@ -396,6 +416,9 @@ impl<'a> Books<'a> {
 
     /// Empties a slot that is due.
     fn empty(&self, slot: &Word, seen: Counts) {
+        if planted::on(Bug::SlotClearedBeforeRaised) {
+            let _ = slot.exchange(seen.0, 0);
+        }
         self.raise(slot, seen);
         // Only now: what the slot said is in `rested`.
         let _ = slot.exchange(seen.0, 0);
@@ -406,10 +429,13 @@ impl<'a> Books<'a> {
     fn raise(&self, slot: &Word, seen: Counts) {
         loop {
             let rested = self.rested();
-            if slot.get() != seen.0 {
+            if slot.get() != seen.0 && !planted::on(Bug::SlotClearedBeforeRaised) {
                 return;
             }
             let raised = rested.latest(seen.bare());
+            if planted::on(Bug::SlotRaiseTrustsTheFirstLook) {
+                self.account.rested.set(raised.0);
+            }
             if raised == rested || self.account.rested.exchange(rested.0, raised.0).is_ok() {
                 return;
             }
@@ -442,16 +468,18 @@ impl<'a> Books<'a> {
     /// Takes the active part back from an account that holds nothing; whether that was so.
     pub(crate) fn retire(&self) -> bool {
         self.settle();
-        let taken = self.steady();
+        let Ok(taken) = self.steady() else {
+            return false;
+        };
         let idle = taken.bare() == self.rested().bare()
             && self
                 .active()
                 .is_some_and(|active| active.blocks_held.get() == 0);
-        if !idle {
+        if !idle || self.unbound.get().is_some() {
             return false;
         }
         let taken = if planted::on(Bug::RetireTrustsTheFirstLook) {
-            self.steady()
+            self.taken()
         } else {
             taken
         };
@@ -474,9 +502,10 @@ impl<'a> Books<'a> {
         // Nobody can charge one now; should one go now, and some see it gone and others not, what
         // became of the active part says for all of them what becomes of the pairing: a pairing
         // without an active part would be found by nobody.
-        let keep = self
-            .active()
-            .is_some_and(|active| active.blocks_held.get() != 0);
+        let keep = !planted::on(Bug::RetireForgetsBlocks)
+            && self
+                .active()
+                .is_some_and(|active| active.blocks_held.get() != 0);
         let lent = Versioned(self.account.active.get());
         if lent.version() == before && keep {
             let next = lent.with_version(after);
@@ -498,7 +527,11 @@ impl<'a> Books<'a> {
         }
         let paired = Versioned(self.account.address.get());
         if paired.version() == before {
-            let ends = Pairing::of(paired).filter(|_| settled.value() == 0);
+            let gone = match planted::on(Bug::RetirersDisagree) {
+                true => !keep,
+                false => settled.value() == 0,
+            };
+            let ends = Pairing::of(paired).filter(|_| gone);
             // Before another pairing can begin.
             let sequence = self.draw();
             let next = match ends {

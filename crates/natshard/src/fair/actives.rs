@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::chunks::Chunks;
 use crate::fair::account::Active;
 use crate::lease::SendPtr;
+use crate::planted::{self, Bug};
 use crate::reclaim::Pin;
 use crate::sync::{Counter, Link, MODEL, Word};
 
@@ -151,6 +152,10 @@ impl Actives {
     /// and is pinned too late for the grace period to wait for him must not find it.
     pub(super) fn retire(self: &Arc<Self>, numbers: &[u32], pin: &Pin<'_>) {
         let parted = numbers.iter().filter_map(|&number| {
+            if planted::on(Bug::ReuseWithoutGrace) {
+                self.give(number);
+                return None;
+            }
             let place = self.places.get(number as usize)?;
             let warm = self.warm_len.add(1) < WARM;
             if warm {

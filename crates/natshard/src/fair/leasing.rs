@@ -174,8 +174,7 @@ impl Work<'_> {
             .books_of(pool.id, subscriber)
             .ok_or(AllocError::SubscribersFull)?;
         let (least, most) = leasing.ports();
-        let charged = books.charge_most(protocol, least, most, limit);
-        self.tell_unbound(&books);
+        let charged = self.charge(&books, || books.charge_most(protocol, least, most, limit));
         let had = match charged {
             Some(ports) => {
                 leasing.narrow(ports);

@@ -2,6 +2,7 @@
 
 use crate::event::EventKind;
 use crate::fair::Books;
+use crate::fair::account::Untold;
 use crate::id::PoolId;
 use crate::worker::Work;
 
@@ -28,6 +29,17 @@ impl Work<'_> {
         }
         if !parted.is_empty() {
             accounts.actives().retire(&parted, self.pin);
+        }
+    }
+
+    /// Charges an account, and tells of every pairing that this ended.
+    pub(super) fn charge<T>(&self, books: &Books<'_>, charge: impl Fn() -> Result<T, Untold>) -> T {
+        loop {
+            let charged = charge();
+            self.tell_unbound(books);
+            if let Ok(charged) = charged {
+                return charged;
+            }
         }
     }
 
