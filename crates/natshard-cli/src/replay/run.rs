@@ -244,8 +244,10 @@ fn run_windows<'c>(
             bar.at(reader.frames(), team.packets);
         }
         team.rest(writer)?;
+        let mut census_faults = Vec::new();
         if let Some(log) = log {
             log.write(reader.segments(), now)?;
+            census_faults = log.faults(&context.engine, &context.plan);
         }
         // That sessions are ended now is no part of what was captured.
         if let Some(tap) = &context.tap {
@@ -256,7 +258,7 @@ fn run_windows<'c>(
         // Between the last packet and the end of the sessions: the books as traffic left them.
         let census = context.engine.census();
         let alive = team.latest.iter().map(|it| it.1).sum();
-        let mut census_faults = census::faults_at_end(&census, alive);
+        census_faults.extend(census::faults_at_end(&census, alive));
         sampler.keep(&census, reader.clock());
         let leased = census
             .pools

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result};
-use natshard::{Engine, Event, EventConfig, EventReader, EventSink, PoolId, Tick};
+use natshard::{Engine, Event, EventBooks, EventConfig, EventReader, EventSink, PoolId, Tick};
 use natshard_nat::{NatPool, Subscriber, SubscriberName, VpcId};
 
 use super::plan::Plan;
@@ -119,6 +119,8 @@ pub(super) struct Log<'c> {
     clocks: usize,
     /// Engine time of the last window that is done.
     done: Tick,
+    /// What the events come to.
+    books: EventBooks,
 }
 
 /// What the log calls pools and subscribers.
@@ -203,6 +205,7 @@ impl<'c> Log<'c> {
             path,
             clocks: 0,
             done: Tick::ZERO,
+            books: EventBooks::default(),
         })
     }
 
@@ -217,10 +220,12 @@ impl<'c> Log<'c> {
         self.done = until;
         let mut write = || -> std::io::Result<()> {
             for event in &waiting.events {
+                self.books.event(event);
                 self.clocks_until(segments, event.at)?;
                 self.log.tell(&Told::Event(*event), &self.names)?;
             }
             for &(shard, events) in &waiting.lost {
+                self.books.lost(shard, events);
                 let lost = Told::Lost {
                     shard,
                     events,
@@ -234,7 +239,13 @@ impl<'c> Log<'c> {
         write().with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Ends the log at the time of the last window and gives the file its name; says how many events were lost.
+    /// Where the engine and its events disagree, now that nobody is at work.
+    pub(super) fn faults(&self, engine: &Engine, plan: &Plan) -> Vec<String> {
+        crate::verify::events::faults(engine, &self.books, tells_leases(plan))
+    }
+
+    /// Ends the log at the time of the last window and gives the file its name; says how many
+    /// events were lost.
     ///
     /// # Errors
     /// When the file cannot be written to.

@@ -11,6 +11,7 @@
 
 pub(crate) mod census;
 pub(crate) mod checksum;
+pub(crate) mod events;
 pub(crate) mod stray;
 pub(crate) mod tenure;
 pub(crate) mod wire;
