@@ -252,6 +252,7 @@ pub(crate) fn stats(inner: &Inner) -> Stats {
         refused_tokens: ground.refused_tokens.get(),
         open_addresses: ground.open_addresses.get(),
         awaiting_grace: ground.awaiting_grace.get(),
+        subscribers: ground.accounts.len(),
         lost_events: ground.events.as_ref().map_or(0, |events| events.lost()),
     }
 }

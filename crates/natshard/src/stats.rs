@@ -72,6 +72,8 @@ pub struct Stats {
     /// Blocks that wait for a grace period of the epoch; grows while a shard is stalled in a
     /// burst.
     pub awaiting_grace: u64,
+    /// Subscribers whose books are kept, those that hold nothing included.
+    pub subscribers: u64,
     /// Events that found their ring full.
     pub lost_events: u64,
 }

@@ -16,7 +16,7 @@ use natshard::{
 };
 use proptest::prelude::*;
 use rand_xoshiro::Xoshiro256PlusPlus;
-use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
+use rand_xoshiro::rand_core::SeedableRng as _;
 
 const HOLD: u64 = 16_000;
 const POOLS: [&str; 6] = [

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering:
 use std::time::Duration;
 
 use natshard::{
-    AllocError, Engine, EngineConfig, Event, EventBooks, EventConfig, Lease, PoolConfig, Protocol,
+    AllocError, Engine, EngineConfig, EventBooks, EventConfig, Lease, PoolConfig, Protocol,
     Request, TenantShare, Threshold, Tick,
 };
 use rand_xoshiro::Xoshiro256PlusPlus;

@@ -51,7 +51,7 @@ impl Entry {
     }
 
     fn dummy(number: u32) -> Self {
-        Entry(number + 1 | DUMMY)
+        Entry((number + 1) | DUMMY)
     }
 
     fn number(self) -> u32 {
