@@ -10,8 +10,9 @@ use crate::block::{Block, BlockRef, Cold, Mask, Phase};
 use crate::clock::Clock;
 use crate::fair::quota::Quota;
 pub use crate::fair::quota::Source;
+use crate::fair::{Tenancies, Tenancy};
 use crate::hints::{Hint, HintTree};
-use crate::id::ShardId;
+use crate::id::{PoolId, ShardId};
 pub use crate::planted::{Bug, plant};
 use crate::queue::BlockQueue;
 use crate::reclaim::Reclaimer;
@@ -106,6 +107,105 @@ impl Shares {
 
     pub fn pot(&self) -> i64 {
         self.0.pot()
+    }
+}
+
+/// A block, for whom it is held, and the claims and ends that go with it. `count` and `give` hear,
+/// by class, what a quota would be told.
+pub struct Held {
+    block: Block,
+    cold: Cold,
+    clock: Clock,
+    tenancies: Tenancies,
+}
+
+const POOL: PoolId = PoolId(7);
+
+impl Held {
+    pub fn new() -> Self {
+        Held {
+            block: Block::new(0),
+            cold: Cold::new(1),
+            clock: Clock::new(Duration::ZERO),
+            tenancies: Tenancies::default(),
+        }
+    }
+
+    fn here(&self) -> BlockRef<'_> {
+        BlockRef::new(&self.block, &self.cold, 0)
+    }
+
+    fn told(tenancy: Tenancy, hear: impl Fn(u8)) {
+        if !tenancy.is_none() {
+            hear(tenancy.class());
+        }
+    }
+
+    /// Claims the block for a class, or for nobody, and lets go of it; whether it was free.
+    pub fn claim(
+        &self,
+        shard: u8,
+        class: Option<u8>,
+        count: impl Fn(u8),
+        give: impl Fn(u8),
+    ) -> bool {
+        if let Some(class) = class {
+            count(class);
+        }
+        let here = self.here();
+        if !here.claim(ShardId(shard)) {
+            if let Some(class) = class {
+                give(class);
+            }
+            return false;
+        }
+        let generation = here.state().generation();
+        let new = class.map_or(Tenancy::NONE, |class| Tenancy::new(POOL, class, generation));
+        Self::told(self.tenancies.replace(0, new), give);
+        here.cool(ShardId(shard));
+        true
+    }
+
+    /// Condemns the block, which is empty.
+    pub fn condemn(&self) -> bool {
+        self.here().condemn(&self.clock)
+    }
+
+    /// Recycles the condemned block.
+    pub fn recycle(&self, give: impl Fn(u8)) -> bool {
+        let generation = self.here().state().generation();
+        let recycled = self.here().recycle();
+        if recycled {
+            Self::told(self.tenancies.remove(0, generation), give);
+        }
+        recycled
+    }
+
+    /// Counts the block to a class of another configuration, or to nobody, if it is handed out.
+    pub fn rebook(&self, class: Option<u8>, count: impl Fn(u8), give: impl Fn(u8)) -> bool {
+        self.tenancies.rebook(
+            0,
+            || self.here().state(),
+            |_, generation| {
+                class.map_or(Tenancy::NONE, |class| Tenancy::new(POOL, class, generation))
+            },
+            |new| Self::told(new, &count),
+            |old| Self::told(old, &give),
+        )
+    }
+
+    /// The class it is counted to.
+    pub fn class(&self) -> Option<u8> {
+        let tenancy = self.tenancies.get(0);
+        (!tenancy.is_none()).then(|| tenancy.class())
+    }
+
+    pub fn is_free(&self) -> bool {
+        self.here().state().phase() == Phase::Free
+    }
+
+    pub fn generation(&self) -> u32 {
+        self.here().state().generation()
     }
 }
 

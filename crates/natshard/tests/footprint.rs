@@ -6,7 +6,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use natshard::{Engine, EngineConfig, PoolConfig, Protocol, Request, Tick};
+use natshard::{Engine, EngineConfig, PoolConfig, Protocol, Request, TenantShare, Threshold, Tick};
 
 struct Counting;
 
@@ -41,7 +41,11 @@ static ALLOCATOR: Counting = Counting;
 
 fn huge_pools_start_small_and_at_once() {
     for prefix in ["2001:db8::/64", "10.0.0.0/8"] {
+        // Keeping shares costs no more.
         let pool = PoolConfig::new("p").prefix(prefix.parse().unwrap());
+        let pool = pool
+            .tenant(TenantShare::new(1).minimum(1 << 16))
+            .headroom(8);
         let config = EngineConfig::new(2).pool(pool);
         let (before, started) = (LIVE.load(Ordering::Relaxed), Instant::now());
         let engine = Engine::new(config).unwrap();
@@ -58,8 +62,8 @@ fn huge_pools_start_small_and_at_once() {
     }
 }
 
-fn the_steady_state_takes_nothing_from_the_heap_but_the_epochs_bags() {
-    let pool = PoolConfig::new("p").prefix("203.0.113.0/30".parse().unwrap());
+fn the_steady_state_takes_nothing_from_the_heap_but_the_epochs_bags(pool: PoolConfig) {
+    let pool = pool.prefix("203.0.113.0/30".parse().unwrap());
     let config = EngineConfig::new(1)
         .hold_down(Duration::from_millis(200))
         .pool(pool);
@@ -73,10 +77,18 @@ fn the_steady_state_takes_nothing_from_the_heap_but_the_epochs_bags() {
         for _ in 0..bursts {
             now += 1;
             let mut burst = shard.burst(Tick::from_millis(now));
-            for _ in 0..32 {
-                window.push_back(burst.allocate(&request).unwrap());
-                if window.len() > 1000 {
-                    burst.release(window.pop_front().unwrap());
+            // Pools without tenants and headroom do not tell them apart.
+            for request in [
+                request,
+                request.tenant(1),
+                request.tenant(2),
+                request.control(),
+            ] {
+                for _ in 0..8 {
+                    window.push_back(burst.allocate(&request).unwrap());
+                    if window.len() > 1000 {
+                        burst.release(window.pop_front().unwrap());
+                    }
                 }
             }
             // Paired pooling and reservations, too.
@@ -188,7 +200,13 @@ fn an_engine_that_is_gone_leaves_nothing_behind() {
 #[test]
 fn footprint() {
     huge_pools_start_small_and_at_once();
-    the_steady_state_takes_nothing_from_the_heap_but_the_epochs_bags();
+    the_steady_state_takes_nothing_from_the_heap_but_the_epochs_bags(PoolConfig::new("p"));
+    let tenants = PoolConfig::new("p")
+        .tenant(TenantShare::new(1).minimum(100).maximum(200))
+        .tenant(TenantShare::new(2).minimum(100))
+        .headroom(50)
+        .threshold(Threshold::new(90, 80));
+    the_steady_state_takes_nothing_from_the_heap_but_the_epochs_bags(tenants);
     i5_a_stalled_shard_delays_memory_and_takes_no_port_away();
     an_engine_that_is_gone_leaves_nothing_behind();
 }

@@ -200,7 +200,7 @@ fn headroom_is_kept_for_control_traffic_which_may_borrow_as_well() {
     assert_eq!(one.len(), 256);
     assert_eq!(held(&engine), [5, 2, 1]);
     // Of a tenant, too: control comes first.
-    let unused: Vec<Lease> = others.drain(..).collect();
+    let unused = std::mem::take(&mut others);
     let mut burst = shard.burst(at(0));
     for lease in unused {
         burst.release_with(lease, Reason::Unused);
@@ -433,4 +433,28 @@ fn what_lies_in_another_shards_hands_comes_back_to_its_own_class() {
     assert_eq!((had.len(), error), (255, AllocError::TenantQuota));
     drop(kept);
     shares(&engine);
+}
+
+#[test]
+fn a_hand_given_back_untouched_is_no_share_of_anybody() {
+    let (engine, request) = engine(pool().tenant(tenant(1, 2, 2)));
+    let mut shard = engine.shard(0).unwrap();
+    // The port wished for comes out of another block than the one taken on for the request.
+    let mut wished = Vec::new();
+    for block in 4..8u16 {
+        let port = block * 256 + 9;
+        let near = request.tenant(1).near_port(port);
+        let lease = shard.burst(at(0)).allocate(&near).unwrap();
+        if lease.addr().port() == port && held(&engine) == [0, 2] {
+            wished.push(lease);
+            break;
+        }
+        shard.burst(at(0)).release_with(lease, Reason::Unused);
+    }
+    assert_eq!(wished.len(), 1, "no hand was left untouched");
+    assert_eq!(engine.census().pools["p"].unissued, 256);
+    shard.idle(at(0));
+    assert_eq!(engine.census().blocks.heating, 0);
+    assert_eq!(held(&engine), [0, 1]);
+    assert_eq!(shares(&engine).lendable, 6);
 }

@@ -79,8 +79,8 @@ struct Outcome {
     refused: Vec<AllocError>,
     /// Leases the others had.
     had: u64,
-    /// Blocks that the shard of the others took on.
-    loads: u64,
+    /// Blocks that each shard took on; the others are on the first.
+    loads: [u64; 2],
     flooded: u64,
 }
 
@@ -126,7 +126,10 @@ fn run(pool: PoolConfig, flood_on: Option<usize>) -> Outcome {
     let outcome = Outcome {
         refused: others.iter().flat_map(|one| one.refused.clone()).collect(),
         had: others.iter().map(|one| one.had).sum(),
-        loads: stats.shards[0].blocks_claimed + stats.shards[0].blocks_reheated,
+        loads: [0, 1].map(|index: usize| {
+            let shard = &stats.shards[index];
+            shard.blocks_claimed + shard.blocks_reheated
+        }),
         flooded,
     };
     let census = engine.census();
@@ -162,7 +165,8 @@ fn a_flood_by_one_tenant_leaves_the_others_their_guarantee() {
             ..
         } = outcome;
         println!(
-            "flood {what}: refused {flooded} times; the others had {had} leases by {loads} blocks"
+            "flood {what}: refused {flooded} times; the others had {had} leases; \
+             blocks taken on: {loads:?}"
         );
         assert_eq!(outcome.refused, [], "{what}");
         assert!(outcome.had > 30_000, "{what}: {}", outcome.had);
@@ -170,11 +174,16 @@ fn a_flood_by_one_tenant_leaves_the_others_their_guarantee() {
     assert!(apart.flooded > 1_000_000 && beside.flooded > 1_000_000);
     assert_eq!(quiet.had, apart.had, "the same demand was met");
     // A block that is reheated has half of its ports at least, and mostly more.
+    let (before, after) = (quiet.loads[0], apart.loads[0]);
     assert!(
-        apart.loads <= 2 * quiet.loads,
-        "{} {}",
-        apart.loads,
-        quiet.loads
+        after <= 2 * before,
+        "{after} blocks, {before} without a flood"
+    );
+    // On one shard neither takes the other's blocks out of its hands.
+    let (apart, beside) = (apart.loads[0] + apart.loads[1], beside.loads[0]);
+    assert!(
+        beside <= apart + apart / 4,
+        "{beside} blocks, {apart} apart"
     );
 }
 

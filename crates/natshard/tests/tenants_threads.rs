@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering:
 use std::time::Duration;
 
 use natshard::{
-    AllocError, Engine, EngineConfig, EventBooks, EventConfig, Lease, PoolConfig, Protocol,
-    Request, TenantShare, Threshold, Tick,
+    AllocError, Engine, EngineConfig, EventBooks, EventConfig, Lease, PoolConfig, Protocol, Reason,
+    Request, Strictness, TenantShare, Threshold, Tick,
 };
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
@@ -130,6 +130,43 @@ fn maxima_hold_and_guarantees_are_met_at_every_moment() {
     let census = engine.census();
     assert!(census.total.balances(), "{}", census.total);
     assert_eq!(census.shares, engine.stats().shares);
+}
+
+/// Three shards at once want one of two free blocks of one address: whoever comes too late gives
+/// the share he took for it back.
+#[test]
+fn a_claim_that_comes_too_late_costs_no_share() {
+    const THREADS: usize = 3;
+    let shape = PoolConfig::new("p")
+        .prefix("203.0.113.0/32".parse().unwrap())
+        .ports(1024..=1535)
+        .tenant(tenant(1, 2, 2));
+    let engine = Engine::new(config(THREADS, [shape])).unwrap();
+    let address = "203.0.113.0".parse().unwrap();
+    let request = Request::new(engine.pool("p").unwrap(), Protocol::Tcp)
+        .tenant(1)
+        .address(address, Strictness::Strict);
+    let had = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for index in 0..THREADS {
+            let (engine, had) = (&engine, &had);
+            scope.spawn(move || {
+                let mut shard = engine.shard(index).unwrap();
+                for _ in 0..60_000 {
+                    let lease = shard.burst(at(0)).allocate(&request);
+                    if let Ok(lease) = lease {
+                        had.fetch_add(1, SeqCst);
+                        shard.burst(at(0)).release_with(lease, Reason::Unused);
+                    }
+                    // The block comes free again at once: its ports need no rest.
+                    shard.idle(at(0));
+                }
+            });
+        }
+    });
+    assert!(had.into_inner() > 10_000);
+    let shares = engine.stats().shares;
+    assert_eq!(engine.census().shares, shares);
 }
 
 /// Tenants come, go and change, pools exchange addresses and stop or begin to share, while two
