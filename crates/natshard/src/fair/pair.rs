@@ -58,7 +58,6 @@ impl Work<'_> {
             };
             let address = self.inner.address_of(layout, paired);
             let error = match leasing.lease_at(self, books, Some(address)) {
-                Err(AllocError::SubscriberQuota) => return Err(AllocError::SubscriberQuota),
                 Err(error) => error,
                 Ok(()) => return Ok(()),
             };
@@ -72,8 +71,10 @@ impl Work<'_> {
             if strictness == Strictness::Strict {
                 return Err(error);
             }
-            self.count_departed(true);
-            return leasing.lease_at(self, books, None);
+            // Also where it can have no further port block: one it has elsewhere may have room.
+            let had = leasing.lease_at(self, books, None);
+            self.count_departed(had.is_ok());
+            return had;
         }
     }
 
@@ -88,9 +89,9 @@ impl Work<'_> {
             std::array::from_fn(|_| self.draw_address(pool, leasing.request()));
         drawn.sort_unstable_by_key(|drawn| std::cmp::Reverse(drawn.map(|(free, _)| free)));
         for (_, address) in drawn.into_iter().flatten() {
-            match leasing.lease_at(self, books, Some(address)) {
-                Err(AllocError::AddressFull | AllocError::Excluded | AllocError::NoContiguous) => {}
-                had => return had,
+            let had = leasing.lease_at(self, books, Some(address));
+            if had.is_ok() {
+                return had;
             }
         }
         leasing.lease_at(self, books, None)
