@@ -7,6 +7,7 @@ use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
 use crate::check::CheckArgs;
+use crate::plan::{self, PlanArgs};
 use crate::trace::TraceArgs;
 
 const STYLES: Styles = Styles::styled()
@@ -47,6 +48,9 @@ pub(crate) enum Command {
     /// Which subscriber had a public address and port at a time
     #[command(long_about = TRACE_ABOUT, after_long_help = TRACE_EXAMPLES)]
     Trace(TraceArgs),
+    /// How many public addresses so many subscribers need
+    #[command(long_about = plan::args::ABOUT, after_long_help = plan::args::EXAMPLES)]
+    Plan(Box<PlanArgs>),
 
     /// Write a completion script for a shell to stdout
     #[command(after_help = "\

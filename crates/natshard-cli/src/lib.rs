@@ -10,6 +10,7 @@ mod cli;
 mod config;
 mod events;
 mod exit;
+mod plan;
 mod replay;
 mod report;
 mod terminal;
@@ -49,6 +50,7 @@ fn run(cli: Cli, terminal: Terminal) -> Result<Exit> {
         Command::Replay(args) => replay::run(&args, terminal),
         Command::Check(args) => check::run(&args, terminal),
         Command::Trace(args) => trace::run(&args, terminal),
+        Command::Plan(args) => plan::run(&args, terminal),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "natshard", &mut script);

@@ -16,6 +16,7 @@ mod amplify;
 mod batch;
 mod context;
 mod counts;
+pub(crate) mod demand;
 mod facts;
 mod leases;
 mod ledger;

@@ -80,7 +80,7 @@ pub(super) fn of_moment(
     let mut notes = Vec::new();
     let mut unknown: Vec<&Gap> = Vec::new();
     for protocol in question.protocols() {
-        let known = tenures.iter().filter(|it| it.protocol == protocol);
+        let mut known = tenures.iter().filter(|it| it.protocol == protocol);
         let holds = |it: &&Tenure| {
             let (from, until) = it.engine();
             from <= at.last && until >= at.first
@@ -88,7 +88,7 @@ pub(super) fn of_moment(
         if known.clone().any(|it| holds(&it)) {
             continue;
         }
-        let last = known.filter(|it| it.engine().1 < at.first).next_back();
+        let last = known.rfind(|it| it.engine().1 < at.first);
         let since = last.map_or(0, |it| it.engine().1);
         let matters = |gap: &&Gap| gap.until >= since && gap.since <= at.last;
         unknown.extend(run.gaps.iter().filter(matters));

@@ -57,6 +57,19 @@ pub(crate) struct Tenures {
     over: Vec<Tenure>,
 }
 
+/// How long an inside endpoint had some public tuple.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Stay {
+    /// The endpoint.
+    pub(crate) inside: Inside,
+    /// Tick of the first frame that showed it.
+    pub(crate) from: u64,
+    /// Tick at which the mapping ended.
+    pub(crate) until: u64,
+    /// Whether the port rests then.
+    pub(crate) rests: bool,
+}
+
 /// What is wrong with a set of tenures.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Judgement {
@@ -102,6 +115,16 @@ impl Tenures {
     /// How many tuples are alive.
     pub(crate) fn alive(&self) -> u64 {
         self.open.len() as u64
+    }
+
+    /// The tenures that are over: who had a tuple, from when to when, and whether it rests then.
+    pub(crate) fn over(&self) -> impl Iterator<Item = Stay> + '_ {
+        self.over.iter().map(|it| Stay {
+            inside: it.inside,
+            from: it.first,
+            until: it.end,
+            rests: !it.needs_no_rest,
+        })
     }
 
     /// What is wrong with the tenures of all shards together.
