@@ -14,7 +14,7 @@ use crate::page::Page;
 use crate::protocol::Protocol;
 use crate::region::Region;
 use crate::request::{Family, Parity, Request, Strictness};
-use crate::space::Window;
+use crate::space::{Space, Window};
 use crate::take::nearest;
 use crate::worker::{Purpose, Work};
 
@@ -155,6 +155,19 @@ impl Work<'_> {
         protocol: Protocol,
         address: IpAddr,
     ) -> Result<(&'p Page, &'p Class), AllocError> {
+        let (space, key, class) = Self::class_of(layout, pool, protocol, address)?;
+        let record = space.record(key);
+        self.inner.enlist(self.pin, space, record, layout);
+        Ok((self.open(space, record), class))
+    }
+
+    /// The class of an address of the pool, and where it is.
+    pub(crate) fn class_of<'p>(
+        layout: &'p Layout,
+        pool: &PoolLayout,
+        protocol: Protocol,
+        address: IpAddr,
+    ) -> Result<(&'p Space, u32, &'p Class), AllocError> {
         let (window, key) = Window::of(address);
         let space = layout
             .find_space(pool.realm, protocol, window)
@@ -176,9 +189,7 @@ impl Work<'_> {
         if !class.regions.iter().any(|region| ours(region)) {
             return Err(AllocError::Excluded);
         }
-        let record = space.record(key);
-        self.inner.enlist(self.pin, space, record, layout);
-        Ok((self.open(space, record), class))
+        Ok((space, key, class))
     }
 
     pub(crate) fn reserve(

@@ -499,3 +499,79 @@ fn tuples_are_never_given_out_twice_by_a_pool_that_turns() {
     assert_eq!(census.total.free, census.total.capacity, "{census:?}");
     assert_eq!(engine.subscribers(), []);
 }
+
+/// A subscriber that had fallen back to a port block elsewhere could not have more than one port
+/// of it: at its own address it was at its limit of port blocks, and was told so.
+#[test]
+fn a_port_block_fallen_back_to_serves_until_it_is_full() {
+    let blocks = PortBlocks::new(64).per_subscriber(2);
+    let pool = pool("192.0.2.0/31").ports(1024..=1279).port_blocks(blocks);
+    let engine = engine(pool.pairing(Strictness::Preferred));
+    let mut shard = engine.shard(0).unwrap();
+    let mut burst = shard.burst(at(0));
+    let own = request(&engine, Protocol::Tcp, 1);
+    let first = burst.allocate(&own).unwrap();
+    let mut others = Vec::new();
+    for subscriber in 2..=3 {
+        let there = request(&engine, Protocol::Tcp, subscriber);
+        let there = there.address(first.addr().ip(), Strictness::Strict);
+        others.extend(fill(&mut burst, &there).0);
+    }
+    assert_eq!(others.len(), 3 * 64, "its address is full");
+    let (held, error) = fill(&mut burst, &own);
+    assert_eq!((held.len(), error), (127, AllocError::SubscriberQuota));
+}
+
+/// A subscriber at its limit of port blocks was told so before it was seen that the address it was
+/// paired with is the pool's no longer, and stayed paired with it.
+#[test]
+fn a_pairing_with_an_address_that_is_gone_ends_also_at_the_limit_of_port_blocks() {
+    let of = |prefix| {
+        let blocks = PortBlocks::new(64).per_subscriber(2);
+        let pool = pool(prefix).port_blocks(blocks);
+        config(1, pool.pairing(Strictness::Strict)).seed(1)
+    };
+    let engine = Engine::new(of("192.0.2.0/31")).unwrap();
+    let mut shard = engine.shard(0).unwrap();
+    let own = request(&engine, Protocol::Tcp, 1);
+    let mut burst = shard.burst(at(0));
+    let first = burst.allocate(&own).unwrap();
+    let (gone, stays) = match first.addr().ip() == "192.0.2.0".parse::<IpAddr>().unwrap() {
+        true => ("192.0.2.0", "192.0.2.1"),
+        false => ("192.0.2.1", "192.0.2.0"),
+    };
+    assert_eq!(first.addr().ip().to_string(), gone);
+    let udp = request(&engine, Protocol::Udp, 1);
+    let there = udp.address(stays.parse().unwrap(), Strictness::Strict);
+    let _second = burst.allocate(&there).unwrap();
+    drop(burst);
+    engine.reconfigure(of(&format!("{stays}/32"))).unwrap();
+    let mut burst = shard.burst(at(1));
+    let third = burst.allocate(&udp).expect("its block there has room");
+    assert_eq!(third.addr().ip().to_string(), stays);
+}
+
+/// A strict wish for the address of one's range gave way to a pairing by preference.
+#[test]
+fn the_stricter_of_a_wish_and_a_pairing_binds_overflow() {
+    let blocks = PortBlocks::new(64).per_subscriber(16);
+    let pool = pool("192.0.2.0/31")
+        .ports(1024..=2047)
+        .deterministic(Deterministic::new(4, 480))
+        .port_blocks(blocks)
+        .pairing(Strictness::Preferred);
+    let (own, _) = pool
+        .deterministic_map()
+        .unwrap()
+        .range(0, Protocol::Tcp)
+        .unwrap();
+    let engine = engine(pool);
+    let mut shard = engine.shard(0).unwrap();
+    let mut burst = shard.burst(at(0));
+    let tcp = request(&engine, Protocol::Tcp, 0);
+    let (held, error) = fill(&mut burst, &tcp.address(own, Strictness::Strict));
+    assert_eq!((held.len(), error), (480 + 64, AllocError::AddressFull));
+    assert!(held.iter().all(|lease| lease.addr().ip() == own));
+    let (more, error) = fill(&mut burst, &tcp);
+    assert_eq!((more.len(), error), (64, AllocError::PoolFull));
+}

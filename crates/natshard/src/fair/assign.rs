@@ -88,6 +88,11 @@ impl Work<'_> {
         blocks: PortBlocks,
         address: Option<IpAddr>,
     ) -> Result<(), AllocError> {
+        if let Some(address) = address {
+            // Rather than that the subscriber has its limit: it would stay paired with an address
+            // that is the pool's no longer.
+            Self::class_of(layout, pool, request.protocol, address)?;
+        }
         if !self.charge_block(layout, books, request, blocks) {
             return Err(AllocError::SubscriberQuota);
         }

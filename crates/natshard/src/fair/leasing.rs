@@ -248,16 +248,17 @@ impl Work<'_> {
             ) if overflows => {}
             had => return had,
         }
-        // What is bound to an address is bound to that of its range.
-        let bound = pool
-            .policy
-            .pairing
-            .or(wished.map(|(_, strictness)| strictness));
-        let Some(strictness) = bound else {
+        // What is bound to an address is bound to that of its range, unless it wished for another.
+        let wished = wished.filter(|&(address, _)| address == own);
+        let bound = [
+            pool.policy.pairing,
+            wished.map(|(_, strictness)| strictness),
+        ];
+        if bound == [None, None] {
             return leasing.lease_at(self, books, None);
-        };
+        }
         let had = leasing.lease_at(self, books, Some(own));
-        if had.is_ok() || strictness == Strictness::Strict {
+        if had.is_ok() || bound.contains(&Some(Strictness::Strict)) {
             return had;
         }
         self.count_departed(true);
