@@ -38,15 +38,12 @@ struct Parts {
 
 impl Parts {
     fn of(here: BlockRef<'_>, hand: &Mask) -> Self {
-        let released = here.bits();
+        let look = here.look();
+        let released = look.nobodys();
         let (cooling, unissued) = match here.state().phase() {
             Phase::Heating | Phase::Cooling => (released, hand.without(&released)),
             // In nobody's hand: who comes first takes one.
-            Phase::Assigned => {
-                let stamped = released.iter().filter(|&port| here.is_stamped(port));
-                let cooling: Mask = stamped.collect();
-                (cooling, released.without(&cooling))
-            }
+            Phase::Assigned => (look.stamped(), released.without(&look.stamped())),
             Phase::Free | Phase::Closed => return Parts::default(),
         };
         let leased = Mask::FULL.without(&released).without(&unissued);
@@ -160,10 +157,7 @@ pub(crate) fn census(inner: &Inner, pin: &Pin<'_>) -> Census {
 fn add_draining(draining: &mut PoolCensus, here: BlockRef<'_>, parts: &Parts, leasable: &Mask) {
     let outside = Mask::FULL.without(leasable);
     let cooling = parts.cooling.and(&outside);
-    let cooling: Mask = cooling
-        .iter()
-        .filter(|&port| here.is_stamped(port))
-        .collect();
+    let cooling = cooling.and(&here.look().stamped());
     let busy = Parts { cooling, ..*parts }.count(&outside);
     draining.capacity += busy.unissued + busy.leased + busy.cooling;
     *draining += busy;

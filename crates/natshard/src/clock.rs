@@ -11,27 +11,36 @@ use crate::planted::{self, Bug};
 use crate::sync::{Counter, Word};
 use crate::tick::Tick;
 
-/// What the byte of a port says.
+/// What the byte of a port says. It is the truth about the port, and the only thing that a release
+/// writes.
 ///
-/// While the port is nobody's: `0` it need not rest (or is known to have), `1..=127` it was
-/// released in a slice that is this modulo 127. While it is leased or in a shard's hand: `0` the
-/// block's first owner of this generation issued it, `128..` another shard did, after a reheat.
-/// The two never meet: only the holder of a port, or the owner of its block, writes its byte.
+/// | byte | the port is |
+/// |---|---|
+/// | `0` | held (leased, or in its shard's hand), issued by the first owner of the generation |
+/// | `1..=126` | nobody's: released in a slice with this stamp |
+/// | `127` | nobody's, and need not rest |
+/// | `128..` | held, issued by this shard after a reheat, or out of a port block |
+///
+/// In a free block the bytes mean nothing: its next owner writes them anew.
 pub(crate) mod stamp {
     use crate::id::ShardId;
 
-    /// Slices are told apart modulo this.
-    pub(crate) const CYCLE: u64 = 127;
-    /// Needs no rest; or issued by the block's first owner.
-    pub(crate) const NONE: u8 = 0;
-
+    /// Stamps are told apart modulo this.
+    pub(crate) const CYCLE: u8 = 126;
+    /// Held, and issued by the block's first owner.
+    pub(crate) const HELD: u8 = 0;
+    /// Nobody's, and needs no rest.
+    pub(crate) const IDLE: u8 = 127;
     /// Somebody is about to forget the stamp. Shard 127 has the same mark, which does no harm: a
     /// mark only keeps others off, and nobody compares two.
     pub(crate) const FORGETTING: u8 = 0xff;
 
-    /// The stamp of a release in this slice.
-    pub(crate) const fn of_slice(slice: u64) -> u8 {
-        (slice % CYCLE) as u8 + 1
+    /// The first stamp.
+    pub(crate) const FIRST: u8 = 1;
+
+    /// The stamp so many slices after another.
+    pub(crate) const fn after(stamp: u8, slices: u64) -> u8 {
+        ((stamp as u64 - 1 + slices) % CYCLE as u64) as u8 + 1
     }
 
     /// The stamp of a port that a shard issues from a reheated block.
@@ -46,29 +55,57 @@ pub(crate) mod stamp {
         (stamp & 0x80 != 0).then_some(ShardId(stamp & 0x7f))
     }
 
-    /// How many slices ago a port was released, if it was at most a cycle ago.
+    /// Whether the port is nobody's.
     #[inline]
-    pub(crate) fn age(stamp: u8, now: u64) -> u64 {
-        (now % CYCLE + CYCLE - u64::from(stamp - 1)) % CYCLE
+    pub(crate) fn is_nobodys(stamp: u8) -> bool {
+        (FIRST..=IDLE).contains(&stamp)
+    }
+
+    /// How many slices ago the port was released, if its stamp is of the last cycle; `now` is the
+    /// stamp of a release at this moment.
+    #[inline]
+    pub(crate) fn age(stamp: u8, now: u8) -> u8 {
+        if stamp <= now {
+            now - stamp
+        } else {
+            now + CYCLE - stamp
+        }
     }
 }
 
-/// A slice and the stamp of a release in it: slice in bits 8-63, stamp in bits 0-7, so that a
-/// release need not divide. Later slices are larger words.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// A slice and the stamp of a release in it: slice in bits 8-63, stamp in bits 0-7. Later moments
+/// are larger words, but for their stamps.
+///
+/// Stamps follow the slices one by one, and step over a gap of more than a rest as if it were
+/// just that: whatever was released before it has rested, and needs no further telling apart. So a
+/// clock that leaps does not bring stamps of long ago round again.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Moment(u64);
 
 impl Moment {
+    /// No moment there is.
+    pub(crate) const NEVER: Moment = Moment(0);
     /// The last slice told apart: further ones count as it.
     const LAST: u64 = (1 << 56) - 1;
+    pub(crate) const FIRST: Moment = Moment(stamp::FIRST as u64);
 
-    const fn of_slice(slice: u64) -> Self {
+    /// The moment of a later slice; `None` when it is not later.
+    const fn later(self, slice: u64, rest: u64) -> Option<Self> {
         let slice = if slice < Self::LAST {
             slice
         } else {
             Self::LAST
         };
-        Moment(slice << 8 | stamp::of_slice(slice) as u64)
+        let Some(gap) = slice.checked_sub(self.slice()) else {
+            return None;
+        };
+        if gap == 0 {
+            return None;
+        }
+        let steps = if gap > rest + 1 { rest + 1 } else { gap };
+        Some(Moment(
+            slice << 8 | stamp::after(self.stamp(), steps) as u64,
+        ))
     }
 
     #[inline]
@@ -79,6 +116,23 @@ impl Moment {
     #[inline]
     pub(crate) const fn stamp(self) -> u8 {
         self.0 as u8
+    }
+
+    /// The slice so many stamps ago, of those that have not rested.
+    #[inline]
+    pub(crate) const fn slices_ago(self, age: u8) -> u64 {
+        self.slice().saturating_sub(age as u64)
+    }
+
+    /// The moment so many slices later, one by one.
+    #[cfg(test)]
+    pub(crate) fn after(self, slices: u64) -> Self {
+        Moment((self.slice() + slices) << 8 | u64::from(stamp::after(self.stamp(), slices)))
+    }
+
+    /// How many stamps lie between an earlier moment and this one, if it is less than a cycle.
+    pub(crate) fn since(self, earlier: Moment) -> u8 {
+        stamp::age(earlier.stamp(), self.stamp())
     }
 }
 
@@ -107,7 +161,7 @@ impl Clock {
         };
         Clock {
             millis: Word::new(0),
-            moment: Word::new(Moment::of_slice(0).0),
+            moment: Word::new(Moment::FIRST.0),
             slice_millis,
             rest,
             counting: false,
@@ -122,14 +176,24 @@ impl Clock {
         if tick.as_millis() > seen {
             // The slice first: whoever finds the time raised finds the slice raised, so that no
             // release after it bears an older one.
-            let moment = Moment::of_slice(tick.as_millis() / self.slice_millis);
             if planted::on(Bug::TimeBeforeSlice) {
                 self.millis.raise(tick.as_millis());
             }
-            self.moment.raise(moment.0);
+            self.bring_slice(tick.as_millis() / self.slice_millis);
             self.millis.raise(tick.as_millis());
         }
         tick.as_millis() < seen
+    }
+
+    /// Moves the moment on to a slice, if it has not come that far.
+    fn bring_slice(&self, slice: u64) {
+        let mut seen = self.moment.get();
+        while let Some(moment) = Moment(seen).later(slice, self.rest) {
+            match self.moment.exchange(seen, moment.0) {
+                Ok(()) => return,
+                Err(found) => seen = found,
+            }
+        }
     }
 
     /// Has ports that rest counted.
@@ -164,6 +228,17 @@ impl Clock {
     /// Engine time.
     pub(crate) fn now(&self) -> Tick {
         Tick::from_millis(self.millis.get())
+    }
+
+    /// The current moment if a port released now is nothing out of the ordinary: it rests, and that
+    /// is not counted.
+    #[inline]
+    pub(crate) fn plain_moment(&self) -> Moment {
+        if self.rest > 0 && !self.counting {
+            self.moment()
+        } else {
+            Moment::NEVER
+        }
     }
 
     /// The current slice.
@@ -210,10 +285,26 @@ mod tests {
 
     #[test]
     fn stamps_tell_ages_within_a_cycle() {
-        for released in 0..300u64 {
-            for age in 0..stamp::CYCLE {
-                assert_eq!(stamp::age(stamp::of_slice(released), released + age), age);
+        for first in 0..300u64 {
+            let released = stamp::after(stamp::FIRST, first);
+            assert!(stamp::is_nobodys(released) && released != stamp::IDLE);
+            for age in 0..u64::from(stamp::CYCLE) {
+                let now = stamp::after(released, age);
+                assert_eq!(u64::from(stamp::age(released, now)), age);
             }
+        }
+    }
+
+    #[test]
+    fn a_leap_counts_as_a_rest_and_a_slice() {
+        let clock = Clock::new(Duration::from_millis(16));
+        for leap in [1u64, 2, 17, 18, 19, 1_000, 126, 127, 126 * 7, 1 << 40] {
+            let before = clock.moment();
+            let millis = clock.now().as_millis() + leap;
+            assert!(!clock.bring(Tick::from_millis(millis)));
+            let expected = leap.min(clock.rest() + 1);
+            assert_eq!(u64::from(clock.moment().since(before)), expected);
+            assert_eq!(clock.slice(), millis);
         }
     }
 

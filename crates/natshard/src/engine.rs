@@ -74,6 +74,7 @@ impl Engine {
             tallies: Segments::default(),
             layout: ArcSwap::new(Arc::clone(&first)),
             latest: ArcSwap::new(Arc::clone(&first)),
+            published_version: Word::new(first.version),
             latest_version: Word::new(first.version),
             control: Mutex::new(names),
         });
@@ -222,6 +223,7 @@ impl Engine {
         }
         // Every hint leads to the new regions now: publish them.
         inner.layout.store(Arc::clone(&after));
+        inner.published_version.set(after.version);
         inner.loosen(&after);
         self.preopen(&after);
         let (draining_addresses, draining_leases) =
@@ -357,7 +359,7 @@ fn owner(inner: &Inner, realm: RealmId, protocol: Protocol, public: SocketAddr) 
         here.state().phase(),
         Phase::Heating | Phase::Cooling | Phase::Assigned
     );
-    if !busy || here.bits().contains(port) {
+    if !busy || here.nobodys().contains(port) {
         return None;
     }
     here.issuer(port)

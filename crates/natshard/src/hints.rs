@@ -45,9 +45,14 @@ impl Hint {
     /// one had been visited) says.
     pub(crate) fn rested(now: u64, rest: u64, swept: u64) -> impl Iterator<Item = Hint> {
         let buckets = BUCKETS as u64;
-        let all = now.saturating_sub(swept) >= buckets.saturating_sub(rest);
-        let kept = if all { 0 } else { rest };
+        let told_apart = Self::are_told_apart(now, rest, swept);
+        let kept = if told_apart { rest } else { 0 };
         (kept..buckets).map(move |age| Hint::resting(now.wrapping_sub(age) % buckets))
+    }
+
+    /// Whether no resting hint is so old that its bucket has come round.
+    pub(crate) fn are_told_apart(now: u64, rest: u64, swept: u64) -> bool {
+        now.saturating_sub(swept) < (BUCKETS as u64).saturating_sub(rest)
     }
 
     /// Whether it is the same to all classes of a pool that shares its blocks out.
@@ -177,7 +182,13 @@ impl HintTree {
 
     fn set_from(&self, level: usize, hint: Hint, mut position: usize) {
         for racks in &self.levels[level..] {
-            let word = &racks.get_or_grow(position / 64).0[hint.index()];
+            let group = position / 64;
+            let rack = match group {
+                // Nearly always: all but huge pools have one group of each level but the lowest.
+                0 => racks.first_or_grow(),
+                _ => racks.get_or_grow(group),
+            };
+            let word = &rack.0[hint.index()];
             let bit = 1 << (position % 64);
             if word.get() & bit == 0 {
                 word.set_bits(bit);

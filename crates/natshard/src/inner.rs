@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use arc_swap::ArcSwap;
 use crossbeam_utils::CachePadded;
 
+use crate::block::Mask;
 use crate::config::PortOrder;
 use crate::fair::Tally;
 use crate::ground::Ground;
@@ -106,6 +107,8 @@ pub(crate) struct Inner {
     pub(crate) tallies: Segments<[Tally; 3], 1>,
     /// What shards work by.
     pub(crate) layout: ArcSwap<Layout>,
+    /// The version of `layout`, set after it.
+    pub(crate) published_version: Word,
     /// The newest layout made, published or about to be.
     pub(crate) latest: ArcSwap<Layout>,
     /// The version of `latest`; read after a record was made, written before records are listed.
@@ -281,7 +284,7 @@ impl Inner {
         let here = page.block(block);
         let generation = here.state().generation();
         let clock = &self.ground.clock;
-        let stamped = here.count_stamped(clock, &here.bits());
+        let stamped = here.count_stamped(clock, &Mask::FULL);
         let recycled = here.recycle();
         if recycled {
             // Whoever claims the block forgets the stamps.

@@ -3,13 +3,15 @@
 use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 use crate::block::PORTS;
-use crate::clock::Moment;
+use crate::ground::Ground;
 use crate::id::{PoolId, RealmId};
 use crate::page::Page;
 use crate::protocol::Protocol;
 use crate::reclaim::Pin;
+use crate::sync::fence;
 
 /// Why a lease ends, which decides whether its port has to rest.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -41,11 +43,57 @@ pub(crate) const TOLD: u8 = 4;
 pub struct Lease {
     /// Alive as long as one of its ports is leased.
     page: NonNull<Page>,
-    port: u16,
-    tag: u8,
-    flags: u8,
-    /// What the flags say.
-    note: u32,
+    word: LeaseWord,
+}
+
+/// What a lease knows beside its page: port in bits 0-15, tag in 16-23, flags in 24-31, and in
+/// 32-63 a note of what the flags say. One word, so that a lease travels in two registers and is
+/// loaded as it was stored.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct LeaseWord(u64);
+
+impl LeaseWord {
+    #[inline]
+    pub(crate) const fn new(port: u16, tag: u8, flags: u8) -> Self {
+        LeaseWord(port as u64 | (tag as u64) << 16 | (flags as u64) << 24)
+    }
+
+    /// That of a port of the same block; of a word for the first port.
+    #[inline]
+    pub(crate) const fn with_port(self, port: usize) -> Self {
+        LeaseWord(self.0 | port as u64)
+    }
+
+    /// With a tag, of a word that has none.
+    #[inline]
+    pub(crate) const fn with_tag(self, tag: u8) -> Self {
+        LeaseWord(self.0 | (tag as u64) << 16)
+    }
+
+    #[inline]
+    const fn port(self) -> u16 {
+        self.0 as u16
+    }
+
+    #[inline]
+    const fn tag(self) -> u8 {
+        (self.0 >> 16) as u8
+    }
+
+    #[inline]
+    const fn flags(self) -> u8 {
+        (self.0 >> 24) as u8
+    }
+
+    #[inline]
+    const fn note(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// With a further flag, and what that says.
+    const fn noted(self, flag: u8, note: u32) -> Self {
+        LeaseWord(self.0 as u32 as u64 | (flag as u64) << 24 | (note as u64) << 32)
+    }
 }
 
 const _: () = assert!(size_of::<Lease>() == 16);
@@ -57,37 +105,35 @@ unsafe impl Send for Lease {}
 unsafe impl Sync for Lease {}
 
 impl Lease {
-    /// The lease of a port whose bit the caller has cleared and hands over.
-    #[inline]
+    /// The lease of a port that the caller has taken and hands over.
     pub(crate) fn new(page: &Page, port: u16, tag: u8, flags: u8) -> Self {
+        Lease::of_word(page, LeaseWord::new(port, tag, flags))
+    }
+
+    /// The same, put together before.
+    #[inline]
+    pub(crate) fn of_word(page: &Page, word: LeaseWord) -> Self {
         Lease {
             page: NonNull::from(page),
-            port,
-            tag,
-            flags,
-            note: 0,
+            word,
         }
     }
 
     /// The same lease with a further flag, and what that says.
     pub(crate) fn noted(mut self, flag: u8, note: u32) -> Self {
-        self.flags |= flag;
-        self.note = note;
+        self.word = self.word.noted(flag, note);
         self
     }
 
     /// The account it is charged to.
     pub(crate) fn account(&self) -> Option<u32> {
-        (self.flags & CHARGED != 0).then_some(self.note)
+        (self.word.flags() & CHARGED != 0).then_some(self.word.note())
     }
 
     /// The same lease, whose release is told.
-    pub(crate) fn told(mut self, pool: PoolId) -> Self {
-        if self.flags & CHARGED == 0 {
-            self.note = pool.0.into();
-        }
-        self.flags |= TOLD;
-        self
+    pub(crate) fn told(self, pool: PoolId) -> Self {
+        let note = self.account().unwrap_or(pool.0.into());
+        self.noted(TOLD, note)
     }
 
     #[inline]
@@ -100,7 +146,7 @@ impl Lease {
     /// The public tuple; for ICMP the port is the identifier.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
-        self.page().tuple(self.port)
+        self.page().tuple(self.word.port())
     }
 
     /// The protocol.
@@ -121,15 +167,15 @@ impl Lease {
     pub fn into_raw(self) -> RawLease {
         let lease = ManuallyDrop::new(self);
         let page = lease.page();
-        page.note(lease.port, lease.flags, lease.note);
+        page.note(lease.word.port(), lease.word.flags(), lease.word.note());
         // The generation cannot change while a port of the block is leased.
         let generation = page.block(lease.block()).state().generation();
         let raw = RawLease {
             seal: 0,
             space: page.space.0,
             key: page.key,
-            port: lease.port,
-            tag: lease.tag,
+            port: lease.word.port(),
+            tag: lease.word.tag(),
             generation,
         };
         RawLease {
@@ -138,67 +184,78 @@ impl Lease {
         }
     }
 
-    fn block(&self) -> usize {
-        self.port as usize / PORTS
+    pub(crate) fn block(&self) -> usize {
+        self.word.port() as usize / PORTS
     }
 
-    /// Sets the port's bit. The caller is pinned, so that the page outlives what follows; when
-    /// the engine may be gone (not `alive`) nothing but the block is touched. Returns the page,
-    /// the block, and the slice the port rests from, if it rests.
+    /// The fast half of a release: if the lease is this engine's, bears no note, and nothing about
+    /// this moment is unusual, its port is given back with one store.
+    ///
+    /// `stamp` is that of a release at the moment `when`, which the caller has found to be the
+    /// current one.
     #[inline]
+    pub(crate) fn give_back_plain(self, ground: &Ground, stamp: u8) -> Result<(), Lease> {
+        let page = self.page();
+        if !std::ptr::eq(Arc::as_ptr(&page.ground), ground)
+            || self.word.flags() & (CHARGED | TOLD) != 0
+        {
+            return Err(self);
+        }
+        page.give_back_stamped(self.word.port(), stamp);
+        std::mem::forget(self);
+        Ok(())
+    }
+
+    /// Gives the port back. The caller is pinned, so that the page outlives what follows; when
+    /// the engine may be gone (not `alive`) nothing but the block is touched.
     pub(crate) fn give_back(
         self,
         reason: Reason,
         alive: bool,
         shard: Option<usize>,
         pin: &Pin<'_>,
-    ) -> (NonNull<Page>, usize, Option<u64>) {
+    ) -> NonNull<Page> {
         let lease = ManuallyDrop::new(self);
         let page = lease.page();
         let rests = match reason {
             Reason::Ended => true,
             Reason::Unused => false,
-            Reason::Closed => lease.flags & REUSE_CLOSED == 0,
+            Reason::Closed => lease.word.flags() & REUSE_CLOSED == 0,
         };
         let clock = &page.ground.clock;
         let moment = (rests && clock.rest() > 0).then(|| clock.moment());
-        let slice = moment.map(Moment::slice);
-        let block = lease.block();
-        if alive && let Some(slice) = slice {
-            page.before_release(block, slice);
-        }
-        if lease.flags & (CHARGED | TOLD) == 0 {
-            page.block(block)
-                .give_back(lease.port as usize % PORTS, moment, clock);
+        if lease.word.flags() & (CHARGED | TOLD) == 0 {
+            page.give_back(lease.word.port(), moment);
         } else {
-            page.give_back_noted(lease.port, (lease.flags, lease.note), moment, shard, pin);
+            let note = (lease.word.flags(), lease.word.note());
+            page.give_back_noted(lease.word.port(), note, moment, shard, pin);
         }
-        (lease.page, block, slice)
+        if alive && moment.is_none() {
+            page.after_idle_release(lease.block());
+        }
+        lease.page
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let ground = std::sync::Arc::clone(&self.page().ground);
+        let ground = Arc::clone(&self.page().ground);
         ground.dropped_leases.add(1);
         let lease = Lease {
             page: self.page,
-            port: self.port,
-            tag: self.tag,
-            flags: self.flags,
-            note: self.note,
+            word: self.word,
         };
         let visit = ground.visit();
         let pin = visit.pin();
         // While it was not, the engine's regions and records are not freed before the pin ends.
         let gone = ground.orphaned.get();
-        let (page, block, slice) = lease.give_back(Reason::Ended, !gone, None, &pin);
+        let page = lease.give_back(Reason::Ended, !gone, None, &pin);
+        // In the order of the looks that others take at the page when they give the last port back:
+        // of two at once, one sees both.
+        fence();
         // SAFETY: the pin was taken while the port was leased, so the page was linked then and
         // is not freed before the pin ends.
         let shared = unsafe { page.as_ref() };
-        if !gone {
-            shared.after_release(block, slice);
-        }
         let last = ground.orphaned.get() && shared.is_last();
         if last {
             // SAFETY: `is_last` names one caller to free the page; whoever still looks at it is
@@ -247,7 +304,7 @@ impl std::fmt::Debug for Lease {
 
 impl PartialEq for Lease {
     fn eq(&self, other: &Self) -> bool {
-        self.page == other.page && self.port == other.port
+        self.page == other.page && self.word.port() == other.word.port()
     }
 }
 

@@ -125,7 +125,7 @@ impl Held {
     pub fn new() -> Self {
         Held {
             block: Block::new(0),
-            cold: Cold::new(1),
+            cold: Cold::new(),
             clock: Clock::new(Duration::ZERO),
             tenancies: Tenancies::default(),
         }
@@ -159,6 +159,7 @@ impl Held {
             }
             return false;
         }
+        here.take_fresh(ShardId(shard), &Mask::EMPTY, &self.clock);
         let generation = here.state().generation();
         let new = class.map_or(Tenancy::NONE, |class| Tenancy::new(POOL, class, generation));
         Self::told(self.tenancies.replace(0, new), give);
@@ -221,7 +222,7 @@ impl OneBlock {
     pub fn new() -> Self {
         OneBlock {
             block: Block::new(0),
-            cold: Cold::new(1),
+            cold: Cold::new(),
             clock: Clock::new(Duration::ZERO),
             reclaimer: Reclaimer::default(),
         }
@@ -240,9 +241,8 @@ impl OneBlock {
         let here = self.here();
         let won = here.claim(ShardId(shard));
         won.then(|| {
-            here.take_fresh(ShardId(shard), &Mask::FULL, &self.clock)
-                .iter()
-                .collect()
+            here.take_fresh(ShardId(shard), &Mask::FULL, &self.clock);
+            Mask::FULL.iter().collect()
         })
     }
 
@@ -262,11 +262,13 @@ impl OneBlock {
     }
 
     pub fn has_free_port(&self) -> bool {
-        !self.here().bits().is_empty()
+        !self.here().nobodys().is_empty()
     }
 
+    /// The plain release: one store that nothing is ordered after.
     pub fn give_back(&self, port: usize) {
-        self.here().give_back(port, None, &self.clock);
+        self.here()
+            .give_back(port, self.clock.moment(), &self.clock);
     }
 
     pub fn tag(&self, port: usize) -> u8 {
@@ -285,7 +287,7 @@ impl OneBlock {
     pub fn give_back_raw(&self, _pin: &Pin<'_>, generation: u32, port: usize, tag: u8) -> bool {
         let won = self.here().redeem(generation, port, tag);
         if won {
-            self.here().give_back(port, None, &self.clock);
+            self.give_back(port);
         }
         won
     }

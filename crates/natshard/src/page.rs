@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use crate::block::{Block, BlockRef, Cold, Mask, PORTS, Phase};
+use crate::block::{Block, BlockRef, Cold, Mask, PORTS, Phase, Rest};
 use crate::chunks::Chunks;
 use crate::clock::Moment;
 use crate::event::EventKind;
@@ -77,7 +77,7 @@ impl Page {
             free_since: Word::new(0),
             abandoned: Flag::default(),
             freed: Flag::default(),
-            cold: Cold::new(BLOCKS),
+            cold: Cold::new(),
             blocks: (0..BLOCKS).map(|_| Block::new(generation)).collect(),
             titles: Link::default(),
             tenancies: Link::default(),
@@ -248,23 +248,31 @@ impl Page {
         }
     }
 
-    /// Makes the marks of a block say what its state and bits say. Idempotent, for anybody
-    /// pinned. A block that somebody heats is left to its owner, who settles it when it cools.
+    /// Makes the marks of a block say what its state and bytes say. Idempotent, for anybody
+    /// pinned. Whatever is leasable is announced, so that a search under way looks again: the
+    /// caller may have hidden the block while it held it.
     ///
-    /// Whatever is leasable is announced, so that a search under way looks again: the caller may
-    /// have hidden the block while it held it.
+    /// A block that is not free, and not about to be, always stands marked under some slice not
+    /// later than the next release into it, or than the first of those that rest in it: a visitor
+    /// comes when the rest of that slice is over, and marks it anew. So a release need tell
+    /// nobody. What a visitor cannot see yet, a store under way on another core, was made in the
+    /// slice he sees or the one before it, and he marks the block under that.
     pub(crate) fn settle(&self, block: usize) {
         let here = self.block(block);
         let clock = &self.ground.clock;
         loop {
-            let state = here.state();
-            match state.phase() {
+            match here.state().phase() {
                 Phase::Free => {
                     self.mark(Hint::FREE, block);
                     self.announce(block);
                     return;
                 }
-                Phase::Heating | Phase::Closed => return,
+                Phase::Closed => return,
+                // What it has to give is its owner's to say when it lets go.
+                Phase::Heating => {
+                    self.mark(visit_of(None, clock.slice()), block);
+                    return;
+                }
                 Phase::Assigned => {
                     if self.settle_assigned(block) {
                         return;
@@ -273,37 +281,38 @@ impl Page {
                 }
                 Phase::Cooling => {}
             }
-            let rest = here.rest(clock, clock.rest());
-            let rested = rest.rested.count() as usize;
-            if rested > 0 {
-                self.mark(
-                    if 2 * rested >= PORTS {
-                        Hint::HALF
-                    } else {
-                        Hint::RIPE
-                    },
-                    block,
-                );
-                if rest.is_over() && !here.hot().deferred.get() {
-                    // For the next sweep to condemn.
-                    self.mark(
-                        Hint::resting(clock.slice().saturating_sub(clock.rest())),
-                        block,
-                    );
-                }
-                self.announce(block);
-            }
-            if let Some(slice) = rest.earliest {
-                here.hot().listed.set(true);
-                self.mark(Hint::resting(slice), block);
-                return;
-            }
-            here.hot().listed.set(false);
-            // A holder that released meanwhile saw `listed` and left the block to us.
-            if here.bits() == rest.released {
-                return;
-            }
+            let before = clock.slice();
+            self.sort(block, &here.rest(clock, clock.rest()), before);
+            return;
         }
+    }
+
+    /// Marks a cooling block as a look at it says, which was taken in the slice `before` or later;
+    /// says under which slice it is to be visited.
+    pub(crate) fn sort(&self, block: usize, rest: &Rest, before: u64) -> Hint {
+        let visit = visit_of(rest.earliest, before);
+        self.mark(visit, block);
+        if !rest.rested.is_empty() {
+            if rest.is_over() && !self.block(block).hot().deferred.get() {
+                // For the next sweep to condemn.
+                let due = before.saturating_sub(self.ground.clock.rest());
+                self.mark(Hint::resting(due), block);
+            }
+            self.offer(block, rest.rested.count() as usize);
+        }
+        visit
+    }
+
+    /// Marks a cooling block of whose ports so many can be had, and says so.
+    pub(crate) fn offer(&self, block: usize, rested: usize) {
+        let half = 2 * rested >= PORTS;
+        self.mark(if half { Hint::HALF } else { Hint::RIPE }, block);
+        self.announce(block);
+    }
+
+    /// Marks a block just taken on for its first visit; the owner's.
+    pub(crate) fn mark_taken(&self, block: usize) {
+        self.mark(Hint::resting(self.ground.clock.slice()), block);
     }
 
     /// The same for an assigned block: whether its marks say what is so. Rested ports are their
@@ -316,7 +325,9 @@ impl Page {
             self.mark(Hint::HALF, block);
             self.announce(block);
         }
+        let before = clock.slice();
         let rest = here.rest(clock, clock.rest());
+        self.mark(visit_of(rest.earliest, before), block);
         let quarters = (0..QUARTERS).filter(|&quarter| {
             let ports = Mask::range(quarter * QUARTER, QUARTER);
             ports.without(&rest.rested).is_empty()
@@ -328,13 +339,7 @@ impl Page {
             let due = clock.slice().saturating_sub(clock.rest());
             self.mark(Hint::resting(due), block);
         }
-        if let Some(slice) = rest.earliest {
-            here.hot().listed.set(true);
-            self.mark(Hint::resting(slice), block);
-            return true;
-        }
-        here.hot().listed.set(false);
-        here.bits() == rest.released
+        here.state().phase() == Phase::Assigned
     }
 
     /// Which port blocks can be had may be another matter from now on: whatever is nobody's is to
@@ -343,25 +348,6 @@ impl Page {
         let Some(titles) = self.titles() else { return };
         titles.look_again(block);
         if self.block(block).state().phase() == Phase::Assigned {
-            self.settle(block);
-        }
-    }
-
-    /// What a releaser does before it stamps its port: sees to it that the stamp cannot be
-    /// confused with those of ports released a cycle of slices ago.
-    ///
-    /// Should two first releases after so long meet in one block, the second goes on without: a
-    /// port released a whole cycle ago may then be noticed late, never early.
-    #[inline]
-    pub(crate) fn before_release(&self, block: usize, now: u64) {
-        if self.block(block).is_stale(now) {
-            self.refresh(block);
-        }
-    }
-
-    #[cold]
-    fn refresh(&self, block: usize) {
-        if self.block(block).refresh(&self.ground.clock) {
             self.settle(block);
         }
     }
@@ -398,8 +384,7 @@ impl Page {
         let told = ground.events.as_ref().filter(|_| flags & TOLD != 0);
         // Before anybody else can have the port.
         let sequence = told.map(|events| events.draw());
-        let here = self.block(usize::from(port) / PORTS);
-        here.give_back(usize::from(port) % PORTS, moment, &ground.clock);
+        self.give_back(port, moment);
         let books = charged.flatten();
         if let Some(books) = &books {
             match moment {
@@ -418,32 +403,43 @@ impl Page {
         }
     }
 
-    /// What a releaser does after its port's bit is set: see that a cooling block is listed.
+    /// Gives a leased port back with the stamp of this moment: one store. For a port that rests, in
+    /// an engine that does not count those.
     #[inline]
-    pub(crate) fn after_release(&self, block: usize, slice: Option<u64>) {
-        let here = self.block(block);
-        if !here.state().is_handed_out() {
-            return;
-        }
-        let resting = self.ground.clock.rest() > 0;
-        match slice {
-            None if resting => self.settle(block),
-            slice => {
-                if !here.hot().listed.get() {
-                    self.list(block, slice.unwrap_or_else(|| self.ground.clock.slice()));
-                }
-                if !resting {
-                    // Where nothing rests, a listed port is a leasable one.
-                    self.announce(block);
-                }
-            }
+    pub(crate) fn give_back_stamped(&self, port: u16, stamp: u8) {
+        self.cold.stamps.publish(port.into(), stamp);
+    }
+
+    /// Gives a leased port back, which rests from `moment` on, or need not rest.
+    #[inline]
+    pub(crate) fn give_back(&self, port: u16, moment: Option<Moment>) {
+        let here = self.block(usize::from(port) / PORTS);
+        let port = usize::from(port) % PORTS;
+        match moment {
+            Some(moment) => here.give_back(port, moment, &self.ground.clock),
+            None => here.give_back_idle(port),
         }
     }
 
-    #[cold]
-    fn list(&self, block: usize, slice: u64) {
-        if self.block(block).hot().listed.raise() {
-            self.mark(Hint::resting(slice), block);
+    /// What a releaser does after it gave a port back that need not rest: sees that it is found.
+    /// One that rests is found by a visit.
+    pub(crate) fn after_idle_release(&self, block: usize) {
+        let here = self.block(block);
+        if here.state().phase() == Phase::Heating {
+            here.hot().nudged.set(true);
+            if here.state().phase() == Phase::Heating {
+                // Its owner looks at the flag after it let go.
+                return;
+            }
+        }
+        if !here.state().is_handed_out() {
+            return;
+        }
+        if self.hints.contains(Hint::HALF, block) || self.hints.contains(Hint::RIPE, block) {
+            // Whoever takes the mark away looks at the block afterwards.
+            self.announce(block);
+        } else {
+            self.settle(block);
         }
     }
 
@@ -503,13 +499,19 @@ impl Page {
 
     /// Whether every port of a block is nobody's.
     fn is_given_back(&self, block: usize) -> bool {
-        self.block(block).bits() == crate::block::Mask::FULL
+        self.block(block).nobodys() == Mask::FULL
     }
 
     /// The blocks of `set` that have the hint.
     pub(crate) fn hinted(&self, hint: Hint, set: &BlockSet) -> BlockSet {
         self.hints.get(hint).and(set)
     }
+}
+
+/// Under which slice to mark a block for its next visit: that in which the longest-resting of its
+/// ports was released, or, if a look later than `before` saw none, that of what it may have missed.
+fn visit_of(earliest: Option<u64>, before: u64) -> Hint {
+    Hint::resting(earliest.unwrap_or(before.saturating_sub(1)))
 }
 
 impl Drop for Page {

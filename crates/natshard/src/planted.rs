@@ -8,9 +8,9 @@
 pub enum Bug {
     /// A reclaimer looks at the bits first and moves the state afterwards (F6).
     ReclaimerChecksThenActs,
-    /// A raw release compares the tag first and sets the bit afterwards.
+    /// A raw release compares the tag first and gives the port back afterwards.
     RawReleaseChecksThenActs,
-    /// A raw release does not look at the generation again after it saw the port's bit.
+    /// A raw release does not look at the generation again after it saw that the port is held.
     RawReleaseTrustsTheFirstLook,
     /// The clock raises the time before the slice.
     TimeBeforeSlice,

@@ -17,10 +17,10 @@ use rand_chacha::rand_core::Rng;
 use crate::block::{Mask, PORTS};
 use crate::config::PortOrder;
 use crate::id::PoolId;
-use crate::lease::Lease;
+use crate::lease::{Lease, LeaseWord};
 use crate::page::Page;
 use crate::space::Record;
-use crate::sync::{Counter, Link, Small};
+use crate::sync::{Counter, Link, Row, Small};
 
 /// The unissued ports of one heating block: written by its shard alone, read by the census.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub struct Tray {
     len: Counter,
     issued: Counter,
     pool: Counter,
-    order: [Small; PORTS],
+    order: Row<PORTS>,
 }
 
 impl Default for Tray {
@@ -41,7 +41,7 @@ impl Default for Tray {
             len: Counter::default(),
             issued: Counter::default(),
             pool: Counter::default(),
-            order: std::array::from_fn(|_| Small::default()),
+            order: Row::default(),
         }
     }
 }
@@ -54,9 +54,7 @@ impl Tray {
             return None;
         }
         let ports = self.issued.get() as usize..self.len.get() as usize;
-        let ports = ports
-            .map(|place| self.order[place].get() as usize)
-            .collect();
+        let ports = ports.map(|place| self.order.get(place) as usize).collect();
         Some((page, self.block.get() as usize, ports))
     }
 
@@ -77,21 +75,38 @@ pub(crate) struct Found<'a> {
     pub(crate) mixed: bool,
     pub(crate) pool: PoolId,
     pub(crate) flags: u8,
+    /// The slice in which it was taken.
+    pub(crate) slice: u64,
+}
+
+/// What an allocator had of a block that it let go of.
+#[derive(Debug)]
+pub(crate) struct Unloaded {
+    pub(crate) page: NonNull<Page>,
+    pub(crate) block: usize,
+    pub(crate) unissued: Mask,
+    pub(crate) pool: PoolId,
+    pub(crate) issued: u64,
+    /// The slice in which it was taken, if every port of it was.
+    pub(crate) whole_since: Option<u64>,
 }
 
 /// One shard's private allocator over its current heating block. Allocation is a pop.
 #[derive(Debug)]
 pub struct PortAllocator {
-    page: Option<NonNull<Page>>,
     tray: NonNull<Tray>,
-    block: u8,
+    page: Option<NonNull<Page>>,
+    /// The lease of the block's first port; of a reheated block without its tag.
+    first: LeaseWord,
     /// Whether tags have to be looked up: the block was reheated.
     mixed: bool,
-    flags: u8,
+    block: u8,
     /// Who can call back the block that it heats.
     pub(crate) bell: u64,
     /// Where searches of this allocator's pool go on.
     pub(crate) cursor: usize,
+    /// The slice in which the block was taken on, if every port of it was.
+    whole_since: Option<u64>,
     /// The block it gave back last with ports unissued, by its address's record, which lives as
     /// long as the engine.
     pub(crate) left: Option<(NonNull<Record>, usize)>,
@@ -105,13 +120,14 @@ impl PortAllocator {
     /// An allocator without a block. `tray` outlives it and has no other writer.
     pub(crate) fn new(tray: &Tray) -> Self {
         PortAllocator {
-            page: None,
             tray: NonNull::from(tray),
-            block: 0,
+            page: None,
+            first: LeaseWord::default(),
             mixed: false,
-            flags: 0,
+            block: 0,
             bell: 0,
             cursor: 0,
+            whole_since: None,
             left: None,
         }
     }
@@ -139,21 +155,20 @@ impl PortAllocator {
             mixed,
             pool,
             flags,
+            slice,
         } = found;
         debug_assert!(self.page.is_none());
+        let whole = taken == Mask::FULL;
         let mut ports = [0u8; PORTS];
-        let mut len = 0;
-        for port in taken.iter() {
-            ports[len] = port as u8;
-            len += 1;
-        }
-        if order == PortOrder::Random {
-            shuffle(&mut ports[..len], random);
+        let len = if whole { PORTS } else { taken.list(&mut ports) };
+        match (order, whole) {
+            (PortOrder::Random, true) => ports = deal(random),
+            (PortOrder::Random, false) => shuffle(&mut ports[..len], random),
+            (PortOrder::Linear, true) => ports = std::array::from_fn(|port| port as u8),
+            (PortOrder::Linear, false) => {}
         }
         let tray = self.tray();
-        for (place, &port) in tray.order.iter().zip(&ports[..len]) {
-            place.set(port);
-        }
+        tray.order.write(&ports);
         tray.len.set(len as u64);
         tray.issued.set(0);
         tray.block.set(block as u8);
@@ -162,37 +177,43 @@ impl PortAllocator {
         self.page = Some(NonNull::from(page));
         self.block = block as u8;
         self.mixed = mixed;
-        self.flags = flags;
+        self.first = LeaseWord::new((block * PORTS) as u16, 0, flags);
+        self.whole_since = (!mixed && whole).then_some(slice);
     }
 
-    /// The next port of the order, if one is left. Touches only memory this shard alone writes.
-    #[inline]
-    pub(crate) fn pop(&mut self) -> Option<Lease> {
-        // SAFETY: as in `block`.
-        let page = unsafe { self.page?.as_ref() };
+    /// The next port of the order, if one is left, and whether it was the last. Touches only
+    /// memory this shard alone writes.
+    pub(crate) fn pop(&mut self) -> Option<(Lease, bool)> {
+        let (page, _) = self.block()?;
         let tray = self.tray();
-        let issued = tray.issued.get();
-        if issued == tray.len.get() {
+        let (issued, len) = (tray.issued.get(), tray.len.get());
+        if issued == len {
             return None;
         }
-        let port = tray.order[issued as usize].get() as usize;
+        let port = tray.order.get(issued as usize) as usize;
         tray.issued.set(issued + 1);
-        Some(self.lease(page, port))
+        Some((self.lease(page, port), issued + 1 == len))
+    }
+
+    /// What it takes to pop for requests of this slot, if that takes no looking up of tags.
+    pub(crate) fn hot(&self, slot: u32) -> Option<Hot> {
+        let page = self.page.filter(|_| !self.mixed)?;
+        Some(Hot {
+            slot,
+            last: self.tray().len.get().saturating_sub(1) as u32,
+            tray: self.tray,
+            page,
+            first: self.first,
+        })
     }
 
     #[inline]
     fn lease(&self, page: &Page, port: usize) -> Lease {
-        let tag = if self.mixed {
-            page.block(self.block as usize).tag(port)
-        } else {
-            0
-        };
-        Lease::new(
-            page,
-            (self.block as usize * PORTS + port) as u16,
-            tag,
-            self.flags,
-        )
+        let mut word = self.first.with_port(port);
+        if self.mixed {
+            word = word.with_tag(page.block(self.block as usize).tag(port));
+        }
+        Lease::of_word(page, word)
     }
 
     /// Whether every port taken was issued.
@@ -202,34 +223,40 @@ impl PortAllocator {
         tray.issued.get() == tray.len.get()
     }
 
+    /// The places of the ports not issued yet.
+    fn places(&self) -> std::ops::Range<usize> {
+        let tray = self.tray();
+        tray.issued.get() as usize..tray.len.get() as usize
+    }
+
     /// The next port of the order for which `wish` holds, out of turn.
     pub(crate) fn pop_where(&mut self, wish: impl Fn(usize) -> bool) -> Option<Lease> {
         let (page, _) = self.block()?;
-        let tray = self.tray();
-        let issued = tray.issued.get() as usize;
-        let place = (issued..tray.len.get() as usize)
-            .find(|&place| wish(tray.order[place].get() as usize))?;
-        let port = tray.order[place].get();
-        tray.order[place].set(tray.order[issued].get());
-        tray.order[issued].set(port);
-        tray.issued.set(issued as u64 + 1);
+        let order = &self.tray().order;
+        let issued = self.places().start;
+        let place = self
+            .places()
+            .find(|&place| wish(order.get(place) as usize))?;
+        let port = order.get(place);
+        order.set(place, order.get(issued));
+        order.set(issued, port);
+        self.tray().issued.set(issued as u64 + 1);
         Some(self.lease(page, port as usize))
     }
 
     /// Marks ports of those not issued yet as issued, out of turn; the caller leases them.
     pub(crate) fn issue(&mut self, ports: &Mask) {
-        let tray = self.tray();
-        let first = tray.issued.get() as usize;
-        let mut issued = first;
-        for place in first..tray.len.get() as usize {
-            let port = tray.order[place].get();
+        let order = &self.tray().order;
+        let mut issued = self.places().start;
+        for place in self.places() {
+            let port = order.get(place);
             if ports.contains(port as usize) {
-                tray.order[place].set(tray.order[issued].get());
-                tray.order[issued].set(port);
+                order.set(place, order.get(issued));
+                order.set(issued, port);
                 issued += 1;
             }
         }
-        tray.issued.set(issued as u64);
+        self.tray().issued.set(issued as u64);
     }
 
     /// The ports taken and not issued.
@@ -239,8 +266,8 @@ impl PortAllocator {
             .map_or(Mask::EMPTY, |(_, _, ports)| ports)
     }
 
-    /// Lets go of the block: it, its unissued ports, the pool, and how many were issued.
-    pub(crate) fn unload(&mut self) -> Option<(NonNull<Page>, usize, Mask, PoolId, u64)> {
+    /// Lets go of the block.
+    pub(crate) fn unload(&mut self) -> Option<Unloaded> {
         let unissued = self.unissued();
         let page = self.page.take()?;
         let tray = self.tray();
@@ -250,8 +277,76 @@ impl PortAllocator {
         // Empty-handed is spent.
         tray.len.set(0);
         tray.issued.set(0);
-        Some((page, self.block as usize, unissued, pool, issued))
+        Some(Unloaded {
+            page,
+            block: self.block as usize,
+            unissued,
+            pool,
+            issued,
+            whole_since: self.whole_since,
+        })
     }
+}
+
+/// A copy of what an allocator's pop needs, for the fast path: valid as long as the allocator heats
+/// the block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hot {
+    /// The slot of the requests it serves.
+    slot: u32,
+    /// The place of the last port of the order. To issue it, and so spend the block, is not for
+    /// the fast path.
+    last: u32,
+    tray: NonNull<Tray>,
+    page: NonNull<Page>,
+    first: LeaseWord,
+}
+
+// SAFETY: as for the allocator.
+unsafe impl Send for Hot {}
+
+impl Hot {
+    /// Serves nobody.
+    pub(crate) const NONE: Hot = Hot {
+        slot: u32::MAX - 1,
+        last: 0,
+        tray: NonNull::dangling(),
+        page: NonNull::dangling(),
+        first: LeaseWord::new(0, 0, 0),
+    };
+
+    /// The next port of the order, if it is not the last one, for a request of that slot.
+    #[inline]
+    pub(crate) fn pop(&self, slot: u32) -> Option<Lease> {
+        if slot != self.slot {
+            return None;
+        }
+        // SAFETY: only `PortAllocator::hot` makes one with the slot of a request, whose tray and
+        // page live while it heats the block; whoever lets go of the block forgets this.
+        let (tray, page) = unsafe { (self.tray.as_ref(), self.page.as_ref()) };
+        let issued = tray.issued.get();
+        if issued >= u64::from(self.last) {
+            return None;
+        }
+        let port = tray.order.get(issued as usize % PORTS);
+        tray.issued.set(issued + 1);
+        Some(Lease::of_word(page, self.first.with_port(port.into())))
+    }
+}
+
+/// Every port of a block in random order: Fisher-Yates from the inside out, with 16-bit draws; the
+/// bias of a draw is below 2^-8 of its probability.
+fn deal(random: &mut ChaCha8Rng) -> [u8; PORTS] {
+    let mut draws = [0u8; 2 * PORTS];
+    random.fill_bytes(&mut draws);
+    let mut ports = [0u8; PORTS];
+    for (port, draw) in draws.chunks_exact(2).enumerate() {
+        let draw = usize::from(u16::from_le_bytes([draw[0], draw[1]]));
+        let place = (draw * (port + 1)) >> 16;
+        ports[port % PORTS] = ports[place % PORTS];
+        ports[place % PORTS] = port as u8;
+    }
+    ports
 }
 
 /// Fisher-Yates with 16-bit draws; the bias of a draw is below 2^-8 of its probability.
@@ -277,19 +372,22 @@ mod tests {
     #[test]
     fn a_shuffle_is_a_permutation_and_about_even() {
         let mut random = ChaCha8Rng::seed_from_u64(1);
-        let mut first = [0u32; 256];
+        let (mut first, mut last) = ([0u32; 256], [0u32; 256]);
         for _ in 0..25_600 {
             let mut items: [u8; 256] = std::array::from_fn(|index| index as u8);
             shuffle(&mut items, &mut random);
             first[items[0] as usize] += 1;
-            let mut sorted = items;
-            sorted.sort_unstable();
-            assert_eq!(sorted, std::array::from_fn(|index| index as u8));
+            let dealt = deal(&mut random);
+            last[dealt[255] as usize] += 1;
+            for mut items in [items, dealt] {
+                items.sort_unstable();
+                assert_eq!(items, std::array::from_fn(|index| index as u8));
+            }
         }
         // 100 expected, standard deviation 10.
-        assert!(
-            first.iter().all(|&count| (45..=160).contains(&count)),
-            "{first:?}"
-        );
+        for counts in [first, last] {
+            let even = counts.iter().all(|count| (45..=160).contains(count));
+            assert!(even, "{counts:?}");
+        }
     }
 }

@@ -282,6 +282,7 @@ impl Work<'_> {
             mixed,
             pool: pool.id,
             flags: Self::flags(pool),
+            slice: self.inner.ground.clock.slice(),
         };
         worker.allocators[allocator].bell = bell;
         worker.allocators[allocator].load(&found, self.inner.order, &mut worker.random);

@@ -73,8 +73,26 @@ pub struct Request {
     pub(crate) subscriber: Option<u64>,
     pub(crate) tenant: Option<u32>,
     pub(crate) control: bool,
-    /// Nothing but a pool, a protocol and perhaps a family: what the fast path serves.
-    pub(crate) plain: bool,
+    /// The place of what it asks for among those of its kind (see `Purpose::index`), if it asks for
+    /// nothing but a pool, a protocol and perhaps a family: what the fast path serves.
+    pub(crate) slot: u32,
+}
+
+/// The slot of a request that asks for more.
+const PARTICULAR: u32 = u32::MAX;
+
+/// How many slots a number (of a pool, or of a class of one) has.
+const SLOTS: usize = 9;
+
+/// The slot of a number, a protocol and a family.
+#[inline]
+pub(crate) const fn slot(number: usize, protocol: Protocol, family: Option<Family>) -> usize {
+    let family = match family {
+        None => 0,
+        Some(Family::V4) => 1,
+        Some(Family::V6) => 2,
+    };
+    number * SLOTS + protocol.as_index() * 3 + family
 }
 
 impl Request {
@@ -91,7 +109,7 @@ impl Request {
             subscriber: None,
             tenant: None,
             control: false,
-            plain: true,
+            slot: slot(2 * pool.as_index(), protocol, None) as u32,
         }
     }
 
@@ -99,6 +117,9 @@ impl Request {
     #[must_use]
     pub const fn family(mut self, family: Family) -> Self {
         self.family = Some(family);
+        if self.slot != PARTICULAR {
+            self.slot = slot(2 * self.pool.as_index(), self.protocol, self.family) as u32;
+        }
         self
     }
 
@@ -107,7 +128,7 @@ impl Request {
     #[must_use]
     pub const fn address(mut self, address: IpAddr, strictness: Strictness) -> Self {
         self.address = Some((address, strictness));
-        self.plain = false;
+        self.slot = PARTICULAR;
         self
     }
 
@@ -120,7 +141,7 @@ impl Request {
     #[must_use]
     pub const fn near_port(mut self, port: u16) -> Self {
         self.near_port = Some(port);
-        self.plain = false;
+        self.slot = PARTICULAR;
         self
     }
 
@@ -133,7 +154,7 @@ impl Request {
     #[must_use]
     pub const fn parity(mut self, parity: Parity) -> Self {
         self.parity = Some(parity);
-        self.plain = false;
+        self.slot = PARTICULAR;
         self
     }
 
@@ -142,7 +163,7 @@ impl Request {
     #[must_use]
     pub const fn subscriber(mut self, subscriber: u64) -> Self {
         self.subscriber = Some(subscriber);
-        self.plain = false;
+        self.slot = PARTICULAR;
         self
     }
 
@@ -151,7 +172,7 @@ impl Request {
     #[must_use]
     pub const fn tenant(mut self, tenant: u32) -> Self {
         self.tenant = Some(tenant);
-        self.plain = false;
+        self.slot = PARTICULAR;
         self
     }
 
@@ -159,7 +180,7 @@ impl Request {
     #[must_use]
     pub const fn control(mut self) -> Self {
         self.control = true;
-        self.plain = false;
+        self.slot = PARTICULAR;
         self
     }
 
@@ -170,6 +191,11 @@ impl Request {
             || self.near_port.is_some()
             || self.parity.is_some()
             || books && self.subscriber.is_some()
+    }
+
+    /// Whether it asks for anything beside a pool, a protocol and a family.
+    pub(crate) const fn is_plain(&self) -> bool {
+        self.slot != PARTICULAR
     }
 
     /// The pool asked.

@@ -83,9 +83,7 @@ impl Work<'_> {
             let lease = self.pop_wished(allocator, search, request);
             return lease.ok_or(AllocError::PoolFull);
         }
-        let lease = self.worker.allocators[allocator].pop();
-        self.retire_if_spent(allocator);
-        lease.ok_or(AllocError::PoolFull)
+        self.pop(allocator).ok_or(AllocError::PoolFull)
     }
 
     /// Whether the pool has addresses of the family asked for.
@@ -142,9 +140,7 @@ impl Work<'_> {
             let lease = self.pop_wished(allocator, search, request);
             return lease.ok_or(AllocError::AddressFull);
         }
-        let lease = self.worker.allocators[allocator].pop();
-        self.retire_if_spent(allocator);
-        lease.ok_or(AllocError::AddressFull)
+        self.pop(allocator).ok_or(AllocError::AddressFull)
     }
 
     /// The open page of an address of the pool, and the class of the address.

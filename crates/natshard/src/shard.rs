@@ -8,15 +8,16 @@ use crate::clock::Moment;
 use crate::contiguous::Set;
 use crate::error::{AllocError, ReleaseError};
 use crate::fair::{self, Claimant, Leasing};
+use crate::ground::Ground;
 use crate::id::{PoolId, ShardId};
 use crate::inner::{Handle, ShardShared};
 use crate::lease::{Lease, RawLease, Reason};
 use crate::protocol::Protocol;
 use crate::reclaim::{Participant, Pin};
 use crate::request::Request;
-use crate::sweep::{PER_BURST, PER_IDLE};
+use crate::sweep::PER_IDLE;
 use crate::tick::Tick;
-use crate::worker::{Purpose, Work, Worker};
+use crate::worker::{HOT, Purpose, Work, Worker};
 
 /// One worker's private half of the engine. `Send`, not `Sync`; taken once, given back on drop
 /// with everything in its hands, also while a panic unwinds.
@@ -60,9 +61,13 @@ impl Shard {
         if inner.ground.clock.bring(now) {
             shard.stats.ticks_backwards.bump(1);
         }
+        let plain_moment = inner.ground.clock.plain_moment();
         let mut burst = Burst {
             worker,
             pin,
+            ground: &inner.ground,
+            shard,
+            plain_moment,
             handle,
         };
         burst.begin();
@@ -104,6 +109,10 @@ impl Drop for Shard {
 pub struct Burst<'a> {
     worker: &'a mut Worker,
     pin: Pin<'a>,
+    ground: &'a Ground,
+    shard: &'a ShardShared,
+    /// The moment in which a release is plain.
+    plain_moment: Moment,
     handle: &'a Arc<Handle>,
 }
 
@@ -112,23 +121,40 @@ impl Burst<'_> {
         self.worker.at(&self.handle.inner, &self.pin)
     }
 
+    #[inline]
     fn begin(&mut self) {
-        let current = self.handle.inner.layout.load();
-        if current.version != self.worker.layout.version {
-            let current = Arc::clone(&current);
-            self.work().surrender_all();
-            self.worker.layout = current;
-            self.worker.sweep = None;
-            self.worker.swept_slice = None;
+        let inner = &self.handle.inner;
+        if inner.published_version.get() != self.worker.layout.version {
+            self.adopt_layout();
         }
-        let mut work = self.work();
-        let wanted = work.shard.wanted.get();
+        let wanted = self.shard.wanted.get();
         if wanted != 0 {
-            work.shard.wanted.clear_bits(wanted);
-            work.surrender_wanted(wanted);
+            self.shard.wanted.clear_bits(wanted);
+            self.work().surrender_wanted(wanted);
         }
-        work.sweep(PER_BURST);
-        work.retire_accounts(fair::PER_BURST);
+        let slice = self.ground.clock.moment().slice();
+        if self.worker.swept.map(Moment::slice) != Some(slice) {
+            self.sweep();
+        }
+        if self.ground.accounts.actives().len() > 0 {
+            self.work().retire_accounts(fair::PER_BURST);
+        }
+    }
+
+    /// Works by the layout that was published since.
+    #[cold]
+    fn adopt_layout(&mut self) {
+        let current = self.handle.inner.layout.load_full();
+        self.work().surrender_all();
+        self.worker.layout = current;
+        self.worker.sweep = None;
+        self.worker.swept = None;
+    }
+
+    #[cold]
+    fn sweep(&mut self) {
+        let budget = self.work().sweep_budget();
+        self.work().sweep(budget);
     }
 
     /// Engine time: this burst's tick, or a later one that another shard brought.
@@ -144,18 +170,30 @@ impl Burst<'_> {
     /// Says why there is none; see [`AllocError`].
     #[inline]
     pub fn allocate(&mut self, request: &Request) -> Result<Lease, AllocError> {
-        if request.plain {
-            let purpose = purpose(request);
-            if let Some(allocator) = self.worker.allocator(purpose)
-                && let Some(lease) = allocator.pop()
-            {
-                if allocator.is_spent() {
-                    self.retire(purpose);
-                }
-                return Ok(lease);
-            }
+        // A request that asks for more than its slot says has one that nobody serves.
+        let hot = &self.worker.hot[request.slot as usize % HOT];
+        match hot.pop(request.slot) {
+            Some(lease) => Ok(lease),
+            None => self.allocate_warm(request),
         }
-        self.allocate_slow(request)
+    }
+
+    /// From a block in hand, if it is of another kind than the last ones, nearly spent or was
+    /// reheated.
+    #[inline(never)]
+    fn allocate_warm(&mut self, request: &Request) -> Result<Lease, AllocError> {
+        let allocator = self.worker.quick_index(request.slot as usize);
+        if let Some(allocator) = allocator
+            && let Some(lease) = self.work().pop(allocator)
+        {
+            self.worker.heat(request.slot, allocator);
+            return Ok(lease);
+        }
+        let result = self.allocate_slow(request);
+        if let Some(allocator) = self.worker.quick_index(request.slot as usize) {
+            self.worker.heat(request.slot, allocator);
+        }
+        result
     }
 
     /// The same for a request that names a tenant, or is for control traffic, and asks for nothing
@@ -171,28 +209,13 @@ impl Burst<'_> {
             claimant,
             ..purpose(request)
         };
-        let allocator = worker.allocator(purpose)?;
-        let lease = allocator.pop()?;
-        if allocator.is_spent() {
-            self.retire(purpose);
-        }
-        Some(lease)
-    }
-
-    #[cold]
-    fn retire(&mut self, purpose: Purpose) {
-        let mut work = self.work();
-        let allocator = work.worker.allocator_index(work.shard, purpose);
-        work.retire_if_spent(allocator);
-    }
-
-    fn shard(&self) -> &ShardShared {
-        &self.handle.inner.shards[self.worker.id.as_index()]
+        let allocator = worker.quick_index(purpose.index())?;
+        self.work().pop(allocator)
     }
 
     #[cold]
     fn allocate_slow(&mut self, request: &Request) -> Result<Lease, AllocError> {
-        if !request.plain
+        if !request.is_plain()
             && let Some(lease) = self.pop_for_class(request)
         {
             return Ok(lease);
@@ -321,24 +344,39 @@ impl Burst<'_> {
     /// Gives a lease back; its port rests for the hold-down.
     #[inline]
     pub fn release(&mut self, lease: Lease) {
-        self.release_with(lease, Reason::Ended);
+        let moment = self.ground.clock.moment();
+        if moment == self.plain_moment {
+            match lease.give_back_plain(self.ground, moment.stamp()) {
+                Ok(()) => self.shard.stats.released.bump(1),
+                Err(lease) => self.release_slow(lease, Reason::Ended),
+            }
+        } else {
+            self.release_slow(lease, Reason::Ended);
+        }
     }
 
     /// Gives a lease back and says why, which decides whether its port has to rest. A lease of
     /// another engine is dropped.
     #[inline]
     pub fn release_with(&mut self, lease: Lease, reason: Reason) {
-        let ground = &self.handle.inner.ground;
-        if !Arc::ptr_eq(&lease.page().ground, ground) {
+        if reason == Reason::Ended {
+            self.release(lease);
+        } else {
+            self.release_slow(lease, reason);
+        }
+    }
+
+    #[cold]
+    fn release_slow(&mut self, lease: Lease, reason: Reason) {
+        if !std::ptr::eq(Arc::as_ptr(&lease.page().ground), self.ground) {
             drop(lease);
             return;
         }
+        // Another shard may have moved the time on in the course of this burst.
+        self.plain_moment = self.ground.clock.plain_moment();
         let shard = Some(self.worker.id.as_index());
-        let (page, block, slice) = lease.give_back(reason, true, shard, &self.pin);
-        let stats = &self.shard().stats;
-        stats.released.bump(1);
-        // SAFETY: the page was open while the port was leased, in this burst, whose pin keeps it.
-        unsafe { page.as_ref() }.after_release(block, slice);
+        lease.give_back(reason, true, shard, &self.pin);
+        self.shard.stats.released.bump(1);
     }
 
     /// Gives many leases back, and leaves the vector empty.
@@ -378,26 +416,21 @@ impl Burst<'_> {
             .ok_or(ReleaseError::Stale)?;
         let (block, port) = (raw.port as usize / PORTS, raw.port as usize % PORTS);
         let clock = &inner.ground.clock;
-        let moment = (clock.rest() > 0).then(|| clock.moment());
-        let slice = moment.map(Moment::slice);
-        let here = page.block(block);
-        if !here.redeem(raw.generation, port, raw.tag) {
+        if !page.block(block).redeem(raw.generation, port, raw.tag) {
             return Err(ReleaseError::Stale);
         }
-        // Only now, when the port is this caller's to give back and its block cannot be free.
-        if let Some(slice) = slice {
-            page.before_release(block, slice);
-        }
+        let moment = (clock.rest() > 0).then(|| clock.moment());
         let noted = page.noted(raw.port);
         if noted.0 == 0 {
-            here.give_back(port, moment, clock);
+            page.give_back(raw.port, moment);
         } else {
             let shard = Some(self.worker.id.as_index());
             page.give_back_noted(raw.port, noted, moment, shard, &self.pin);
         }
-        page.after_release(block, slice);
-        let stats = &self.shard().stats;
-        stats.released.bump(1);
+        if moment.is_none() {
+            page.after_idle_release(block);
+        }
+        self.shard.stats.released.bump(1);
         Ok(())
     }
 }

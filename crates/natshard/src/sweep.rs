@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 
-use crate::block::Phase;
+use crate::block::{PORTS, Phase};
+use crate::clock::Moment;
 use crate::hints::Hint;
 use crate::page::Page;
 use crate::region::Region;
 use crate::worker::Work;
 
-/// Blocks visited per burst (I9).
-pub(crate) const PER_BURST: usize = 4;
+/// Blocks visited per burst (I9), while sweeps keep up with the time.
+const PER_BURST: usize = 4;
+/// The more slices they lag behind, the more: twice as many for each so many slices, up to
+/// `PER_BURST << MOST_DOUBLED`. A clock that leaps counts as one that went on for a rest.
+const DOUBLED_EVERY: u8 = 4;
+const MOST_DOUBLED: u8 = 12;
 /// Blocks visited before a refill opens a further address.
 pub(crate) const PER_REFILL: usize = 128;
 /// Blocks visited per call of `idle`.
@@ -19,8 +24,8 @@ pub(crate) const PER_IDLE: usize = 4096;
 /// hints that were due when it began, so that it ends however much is listed meanwhile.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct Sweep {
-    /// The slice it began in.
-    began: u64,
+    /// When it began.
+    began: Moment,
     /// What `Region::swept` was when the sweep came to the region.
     swept: Option<u64>,
     region: usize,
@@ -31,16 +36,25 @@ pub(crate) struct Sweep {
 }
 
 impl Work<'_> {
+    /// How many blocks a burst visits.
+    pub(crate) fn sweep_budget(&self) -> usize {
+        let now = self.inner.ground.clock.moment();
+        let lag = self.worker.swept.map_or(0, |swept| now.since(swept));
+        PER_BURST << (lag / DOUBLED_EVERY).min(MOST_DOUBLED)
+    }
+
     /// Visits up to `budget` blocks whose ports have rested.
     pub(crate) fn sweep(&mut self, mut budget: usize) {
-        let now = self.inner.ground.clock.slice();
-        if self.worker.swept_slice == Some(now) {
+        let moment = self.inner.ground.clock.moment();
+        let now = moment.slice();
+        if self.is_swept(now) {
             return;
         }
+        self.refresh_hands();
         let layout = Arc::clone(&self.worker.layout);
         let regions = || layout.regions.iter().chain(&layout.retired);
         let mut sweep = self.worker.sweep.unwrap_or(Sweep {
-            began: now,
+            began: moment,
             ..Sweep::default()
         });
         while let Some(region) = regions().nth(sweep.region) {
@@ -48,7 +62,7 @@ impl Work<'_> {
                 self.worker.sweep = Some(sweep);
                 return;
             }
-            region.swept.raise(sweep.began);
+            region.swept.raise(sweep.began.slice());
             let retired = sweep.region >= layout.regions.len();
             self.close_one(region, now, retired);
             sweep = Sweep {
@@ -59,7 +73,21 @@ impl Work<'_> {
         }
         self.seal();
         self.worker.sweep = None;
-        self.worker.swept_slice = Some(sweep.began);
+        self.worker.swept = Some(sweep.began);
+    }
+
+    /// Whether a sweep that began in this slice has come to its end.
+    pub(crate) fn is_swept(&self, slice: u64) -> bool {
+        self.worker.swept.map(Moment::slice) == Some(slice)
+    }
+
+    /// Blocks in this shard's hands are nobody else's to refresh.
+    fn refresh_hands(&self) {
+        for allocator in &self.worker.allocators {
+            if let Some((page, block)) = allocator.block() {
+                page.block(block).refresh(&self.inner.ground.clock);
+            }
+        }
     }
 
     /// Whether the region is done with.
@@ -94,8 +122,10 @@ impl Work<'_> {
         }
         let rest = self.inner.ground.clock.rest();
         let swept = sweep.swept.unwrap_or(0);
+        let told_apart = Hint::are_told_apart(sweep.began.slice(), rest, swept)
+            && sweep.began.slice() == self.inner.ground.clock.slice();
         let tree = region.tree(class);
-        for hint in Hint::rested(sweep.began, rest, swept).skip(sweep.hint) {
+        for hint in Hint::rested(sweep.began.slice(), rest, swept).skip(sweep.hint) {
             while let Some(position) = tree.next(hint, sweep.position) {
                 if position > sweep.position {
                     (sweep.position, sweep.block) = (position, 0);
@@ -111,7 +141,7 @@ impl Work<'_> {
                             return false;
                         }
                         *budget -= 1;
-                        self.visit(page, block, hint);
+                        self.visit(page, block, hint, told_apart);
                         sweep.block = block + 1;
                     }
                 }
@@ -123,36 +153,67 @@ impl Work<'_> {
     }
 
     /// Sorts a block to where its ports' rest says, or has it recycled.
-    fn visit(&mut self, page: &Page, block: usize, hint: Hint) {
+    ///
+    /// `told_apart`: whether no mark of a slice since the sweep began can be taken for this one.
+    fn visit(&mut self, page: &Page, block: usize, hint: Hint, told_apart: bool) {
         let here = page.block(block);
         let clock = &self.inner.ground.clock;
-        let rest = here.rest(clock, clock.rest());
-        if here.state().phase() == Phase::Assigned {
-            self.reclaim_units(page, block);
-        }
-        let cooling = here.state().phase() == Phase::Cooling;
-        if cooling
-            && rest
-                .earliest
-                .is_some_and(|slice| Hint::resting(slice) == hint)
-        {
-            // In its right place, and not due yet.
-            if !rest.rested.is_empty() {
-                page.settle(block);
+        match here.state().phase() {
+            Phase::Free | Phase::Closed => {
+                page.unmark(hint, block);
+                if here.state().phase() != Phase::Free {
+                    // Claimed meanwhile, and perhaps marked before the mark was taken away.
+                    page.settle(block);
+                }
+                return;
             }
-            return;
-        }
-        if cooling && rest.is_over() && !here.hot().deferred.get() && !self.condemn(page, block) {
-            // All batches are under way: it stays where the next sweep finds it, and can be
-            // reheated meanwhile.
-            page.settle(block);
-            return;
+            Phase::Heating => {}
+            Phase::Assigned => {
+                self.reclaim_units(page, block);
+                here.refresh(clock);
+            }
+            Phase::Cooling => {
+                self.visit_cooling(page, block, hint, told_apart);
+                return;
+            }
         }
         // Sorted into its new place before it is taken out of the old one, and looked at again
         // afterwards.
         page.settle(block);
         page.unmark(hint, block);
         page.settle(block);
+    }
+
+    fn visit_cooling(&mut self, page: &Page, block: usize, hint: Hint, told_apart: bool) {
+        let here = page.block(block);
+        let clock = &self.inner.ground.clock;
+        let (seen, before) = (here.state(), clock.slice());
+        let rest = here.rest(clock, clock.rest());
+        let expected = if !rest.is_over() {
+            // Sorted into its new place before it is taken out of the old one.
+            if page.sort(block, &rest, before) == hint {
+                // In its right place, and not due yet.
+                return;
+            }
+            here.refresh(clock);
+            seen
+        } else if self.condemn_rested(page, block) {
+            // Until it is free it can be reheated.
+            page.offer(block, PORTS);
+            seen.condemn().unwrap_or(seen)
+        } else if here.hot().deferred.get() {
+            // It waits for its grace period, or is reheated, and marked then.
+            seen
+        } else {
+            // All batches are under way: it stays where the next sweep finds it.
+            page.settle(block);
+            return;
+        };
+        page.unmark(hint, block);
+        if !told_apart || here.state() != expected {
+            // Somebody else may have marked it under this very hint.
+            page.settle(block);
+        }
     }
 
     /// Gives back the memory of one address that has been free for a hold-down.

@@ -48,15 +48,14 @@ impl Work<'_> {
                         Claimed::Lost => continue,
                         Claimed::Short => return Mask::EMPTY,
                     }
-                    let taken = here.take_fresh(me, &ports, &self.inner.ground.clock);
-                    debug_assert_eq!(taken, ports, "a free block has every port");
+                    here.take_fresh(me, &ports, &self.inner.ground.clock);
                     self.shard.stats.blocks_claimed.bump(1);
-                    self.count_allocated(pool, &taken);
+                    self.count_allocated(pool, &ports);
                     // The leases exist before the block is let go of.
-                    lease(&taken);
+                    lease(&ports);
                     here.cool(me);
                     self.let_go(page, block);
-                    return taken;
+                    return ports;
                 }
                 Phase::Cooling | Phase::Heating if !self.is_ours(pool, page, block) => {
                     return Mask::EMPTY;
@@ -71,6 +70,10 @@ impl Work<'_> {
                     }
                     page.unmark(Hint::HALF, block);
                     page.unmark(Hint::RIPE, block);
+                    if here.hot().deferred.get() {
+                        // Its visits ended when it was condemned.
+                        page.mark_taken(block);
+                    }
                     let taken = self.take_owned(page, block, pool, rest, choose);
                     lease(&taken);
                     here.cool(me);

@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use crate::block::{Mask, Phase};
+use crate::clock::Moment;
 use crate::contiguous::SetRefusal;
 use crate::event::Alarms;
 use crate::fair::{Assigning, Claimant, Claimed};
@@ -15,13 +16,13 @@ use crate::hints::{BLOCKS, Hint};
 use crate::id::{PoolId, ShardId};
 use crate::inner::{BATCH, Batch, Inner, ShardShared};
 use crate::layout::{Layout, PoolLayout};
-use crate::lease::REUSE_CLOSED;
+use crate::lease::{Lease, REUSE_CLOSED};
 use crate::page::Page;
-use crate::port_allocator::{PortAllocator, shuffle};
+use crate::port_allocator::{Hot, PortAllocator, Unloaded, shuffle};
 use crate::protocol::Protocol;
 use crate::reclaim::Pin;
 use crate::refill::Refusal;
-use crate::request::Family;
+use crate::request::{Family, slot};
 use crate::space::{Record, Space};
 use crate::sweep::Sweep;
 
@@ -37,18 +38,16 @@ pub(crate) struct Purpose {
 impl Purpose {
     /// Dense: pools (for everybody else) and seats (of the other classes) by turns.
     pub(crate) fn index(self) -> usize {
-        let family = match self.family {
-            None => 0,
-            Some(Family::V4) => 1,
-            Some(Family::V6) => 2,
-        };
         let number = match self.claimant.seat {
             0 => 2 * self.pool.as_index(),
             seat => 2 * seat as usize + 1,
         };
-        (number * 3 + self.protocol.as_index()) * 3 + family
+        slot(number, self.protocol, self.family)
     }
 }
+
+/// How many kinds of requests the fast path remembers.
+pub(crate) const HOT: usize = 4;
 
 /// The owner-only half of a shard.
 #[derive(Debug)]
@@ -56,9 +55,11 @@ pub(crate) struct Worker {
     pub(crate) id: ShardId,
     pub(crate) layout: Arc<Layout>,
     pub(crate) allocators: Vec<PortAllocator>,
+    /// What the fast path pops from, by the last bits of the slot.
+    pub(crate) hot: [Hot; HOT],
     /// By [`Purpose::index`]: one more than the allocator, or zero.
     general: Vec<u32>,
-    /// The same for the fast path; stays empty where each lease is told.
+    /// The same for whoever asks for nothing in particular; stays empty where each lease is told.
     quick: Vec<u32>,
     pub(crate) tells_leases: bool,
     /// What was told of exhaustion.
@@ -79,8 +80,8 @@ pub(crate) struct Worker {
     batch: Option<usize>,
     /// The sweep under way.
     pub(crate) sweep: Option<Sweep>,
-    /// The slice the last one began in.
-    pub(crate) swept_slice: Option<u64>,
+    /// The moment the last one that came to its end began in.
+    pub(crate) swept: Option<Moment>,
     /// What the search under way looks for, if it is a port block.
     pub(crate) assigning: Option<Assigning>,
     /// On whose behalf the request under way is.
@@ -110,6 +111,7 @@ impl Worker {
             id,
             layout: inner.layout.load_full(),
             allocators: Vec::new(),
+            hot: [Hot::NONE; HOT],
             general: Vec::new(),
             quick: Vec::new(),
             tells_leases: inner.ground.events.as_ref().is_some_and(|all| all.leases),
@@ -124,7 +126,7 @@ impl Worker {
             random,
             batch: None,
             sweep: None,
-            swept_slice: None,
+            swept: None,
             assigning: None,
             claimant: Claimant::OTHERS,
             short: false,
@@ -132,11 +134,17 @@ impl Worker {
         }
     }
 
-    /// The allocator of a purpose, if it ever had one. On the hot path.
-    #[inline]
-    pub(crate) fn allocator(&mut self, purpose: Purpose) -> Option<&mut PortAllocator> {
-        let number = *self.quick.get(purpose.index())?;
-        self.allocators.get_mut((number as usize).wrapping_sub(1))
+    /// The number of the allocator of a slot, if it ever had one and nothing is told of leases.
+    pub(crate) fn quick_index(&self, slot: usize) -> Option<usize> {
+        let number = *self.quick.get(slot)?;
+        (number as usize).checked_sub(1)
+    }
+
+    /// Has the fast path pop from that allocator, until its block is let go of.
+    pub(crate) fn heat(&mut self, slot: u32, allocator: usize) {
+        if let Some(hot) = self.allocators[allocator].hot(slot) {
+            self.hot[slot as usize % HOT] = hot;
+        }
     }
 
     /// The number of the allocator of a purpose, if it ever had one.
@@ -218,13 +226,9 @@ impl Work<'_> {
         let here = page.block(block);
         match here.state().phase() {
             Phase::Free if self.claim(pool, page, block) == Claimed::Yes => {
-                let taken = here.take_fresh(self.id(), wanted, &self.inner.ground.clock);
-                if taken.is_empty() {
-                    self.abandon(page, block, &taken);
-                    return None;
-                }
+                here.take_fresh(self.id(), wanted, &self.inner.ground.clock);
                 self.shard.stats.blocks_claimed.bump(1);
-                Some((taken, false))
+                Some((*wanted, false))
             }
             Phase::Cooling => {
                 let clock = &self.inner.ground.clock;
@@ -237,6 +241,10 @@ impl Work<'_> {
                 }
                 page.unmark(Hint::HALF, block);
                 page.unmark(Hint::RIPE, block);
+                if here.hot().deferred.get() {
+                    // Its visits ended when it was condemned.
+                    page.mark_taken(block);
+                }
                 let judged = here.judge_and_take(
                     self.id(),
                     clock,
@@ -268,10 +276,10 @@ impl Work<'_> {
         }
     }
 
-    fn abandon(&self, page: &Page, block: usize, unissued: &Mask) {
+    fn abandon(&self, page: &Page, block: usize) {
         let generation = page.block(block).state().generation();
         let tenancy = page.end_tenancy(block, generation);
-        if page.block(block).abandon(self.id(), unissued) {
+        if page.block(block).abandon(self.id()) {
             self.inner.freed(page, block);
         }
         let shard = Some(self.id().as_index());
@@ -280,11 +288,18 @@ impl Work<'_> {
 
     /// Gives an allocator's block and unissued ports back.
     pub(crate) fn surrender(&mut self, allocator: usize) {
-        let Some((page, block, unissued, pool, issued)) =
-            self.worker.allocators[allocator].unload()
+        let Some(Unloaded {
+            page,
+            block,
+            unissued,
+            pool,
+            issued,
+            whole_since,
+        }) = self.worker.allocators[allocator].unload()
         else {
             return;
         };
+        self.worker.hot = [Hot::NONE; HOT];
         self.shard
             .pools
             .get_or_grow(pool.as_index())
@@ -295,7 +310,7 @@ impl Work<'_> {
         let page = unsafe { page.as_ref() };
         let here = page.block(block);
         if issued == 0 && here.is_pristine(&unissued) {
-            self.abandon(page, block, &unissued);
+            self.abandon(page, block);
             return;
         }
         if !unissued.is_empty() {
@@ -303,8 +318,25 @@ impl Work<'_> {
         }
         here.put_back(&unissued);
         here.cool(self.id());
+        let clock = &self.inner.ground.clock;
+        let fresh = whole_since.is_some_and(|since| clock.slice() < since + clock.rest());
+        if fresh && unissued.is_empty() && self.is_up_to_date() && !here.hot().nudged.get() {
+            // Taken whole less than a rest ago, and leased to the last port: nothing of it can have
+            // rested, and it has been marked for its first visit.
+            return;
+        }
+        here.hot().nudged.set(false);
         self.let_go(page, block);
         self.condemn(page, block);
+    }
+
+    /// The next port in hand, if there is one.
+    pub(crate) fn pop(&mut self, allocator: usize) -> Option<Lease> {
+        let (lease, spent) = self.worker.allocators[allocator].pop()?;
+        if spent {
+            self.surrender(allocator);
+        }
+        Some(lease)
     }
 
     /// Lets go of a block as soon as its last port is issued: from then on it cools.
@@ -333,11 +365,15 @@ impl Work<'_> {
 
     /// Condemns a block if it is empty and rested, and defers its recycling.
     pub(crate) fn condemn(&mut self, page: &Page, block: usize) -> bool {
+        let clock = &self.inner.ground.clock;
+        let rest = page.block(block).rest(clock, clock.rest());
+        rest.is_over() && self.condemn_rested(page, block)
+    }
+
+    /// The same for one that was seen to be so.
+    pub(crate) fn condemn_rested(&mut self, page: &Page, block: usize) -> bool {
         let here = page.block(block);
         let clock = &self.inner.ground.clock;
-        if !here.rest(clock, clock.rest()).is_over() {
-            return false;
-        }
         let Some(number) = self.open_batch() else {
             return false;
         };

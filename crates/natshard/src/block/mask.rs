@@ -82,6 +82,20 @@ impl Mask {
         None
     }
 
+    /// Writes the ports, ascending, to the front of `list`; says how many they are.
+    pub(crate) fn list(&self, list: &mut [u8; PORTS]) -> usize {
+        let mut len = 0;
+        for (index, &word) in self.0.iter().enumerate() {
+            let mut word = word;
+            while word != 0 {
+                list[len % PORTS] = (index * 64 + word.trailing_zeros() as usize) as u8;
+                len += 1;
+                word &= word - 1;
+            }
+        }
+        len
+    }
+
     /// The ports, ascending.
     pub fn iter(&self) -> impl Iterator<Item = usize> + use<> {
         let words = self.0;

@@ -2,37 +2,44 @@
 //!
 //! # Protocol
 //!
-//! The state word says whose the block is. `bits` has a one for every port that is nobody's: free,
-//! or released and perhaps still resting. A zero is a port that is leased, or lies unissued in the
-//! owner's hand.
+//! The state word says whose the block is. A byte per port (see [`stamp`]) says whether the port is
+//! held or nobody's, and if it is nobody's, since when. Each byte has one writer at a time:
 //!
-//! * **Owner** (the shard in a heating state word): the only one to turn ones into zeros.
-//! * **Holder** of a lease: turns its own zero into a one, with one locked `or`, whatever the
-//!   phase. It writes the port's stamp before that.
-//! * **Reclaimer** (any shard): wins `condemn` on the state word, *then* verifies that every bit is
-//!   one and rested; pardons the block otherwise. Two reclaimers that both looked first would both
-//!   recycle (F6).
+//! * **Holder** of a lease: writes its own port's byte, once, when it gives the port back: one
+//!   plain store, whatever the phase, from any core. It looks at nothing afterwards. A block that
+//!   is not free always stands marked for a visit (see [`Page::settle`](crate::page::Page::settle)),
+//!   so that nobody need be told of a port that has begun to rest.
+//! * **Owner** (the shard in a heating state word): the only one to take ports that are nobody's.
+//! * **Reclaimer** (any shard): wins `condemn` on the state word, *then* verifies that every port
+//!   is nobody's and rested; pardons the block otherwise. Two reclaimers that both looked first
+//!   would both recycle (F6). A release that it does not see yet only makes it pardon.
 //! * After the grace period of the epoch, `recycle` moves a block that is still condemned to free
 //!   in the next generation. A block reheated meanwhile has lost the mark, and keeps its
 //!   generation. At most one deferral is outstanding per block (`deferred`), so a late one cannot
 //!   take a second condemnation for its own.
+//! * **Refresher** (a visitor of a cooling block, or the owner of a heating one): forgets stamps of
+//!   ports that have rested before their cycle comes round. `judging` keeps it and an owner that
+//!   takes ports apart.
 //!
 //! Tags tell leases of one port and generation apart: a reheat gives each port it takes the next
 //! even tag; a raw release moves the tag of its token to the odd number above by
 //! compare-and-swap, which only one of several repeated releases can do. A tag repeats after 128
 //! reheats of one port within one generation.
 
+mod look;
 mod mask;
 mod runs;
 mod shared;
 mod state;
 
+pub(crate) use look::{Look, Rest};
 pub use mask::Mask;
 pub(crate) use runs::Run;
 pub(crate) use shared::Taken;
 pub use state::{BlockState, Phase};
 
 use crate::clock::{Clock, Moment, stamp};
+use crate::hints::BLOCKS;
 use crate::id::ShardId;
 use crate::planted::{self, Bug};
 use crate::sync::{Bytes, Flag, MODEL, Small, Word};
@@ -42,21 +49,18 @@ pub const PORTS: usize = if MODEL { 2 } else { 256 };
 /// 64-bit words of a set of ports.
 pub const WORDS: usize = PORTS.div_ceil(64);
 
-/// The hot part of a block: one cache line.
+/// The state of a block and what shards that look for one note about it. A release touches none of
+/// it.
 #[derive(Debug)]
 #[repr(align(64))]
 pub struct Block {
     /// [`BlockState`]; moved by compare-and-swap, except by the owner.
     state: Word,
-    /// A one for each port that is nobody's.
-    bits: [Word; WORDS],
-    /// The latest slice of any release; only rises.
-    last_release: Word,
-    /// The slice of the latest refresh: stamps of ports released since are unambiguous for a
-    /// cycle from here.
+    /// The slice in which its owner took it on, or in which rested stamps were forgotten last.
     refreshed: Word,
-    /// Whether a resting hint stands for the block's released ports.
-    pub(crate) listed: Flag,
+    /// A port that need not rest came back while somebody heated the block: its owner settles it
+    /// when it lets go.
+    pub(crate) nudged: Flag,
     /// Whether the block stands in a queue.
     pub(crate) queued: Flag,
     /// Whether a deferred recycling is outstanding.
@@ -65,14 +69,15 @@ pub struct Block {
     /// two exclude each other. Nobody waits for it.
     judging: Flag,
     tags_dirty: Flag,
-    stamps_dirty: Flag,
+    /// Whether its bytes were ever written.
+    used: Flag,
     /// The shard that claimed this generation from free.
     origin: Small,
 }
 
 const _: () = assert!(
     MODEL || size_of::<Block>() == 64,
-    "a block's hot part is one cache line"
+    "a block's state is one cache line"
 );
 
 impl Block {
@@ -80,52 +85,33 @@ impl Block {
     pub(crate) fn new(generation: u32) -> Self {
         Block {
             state: Word::new(BlockState::free(generation).to_bits()),
-            bits: std::array::from_fn(|word| Word::new(Mask::FULL.0[word])),
-            last_release: Word::new(0),
             refreshed: Word::new(0),
-            listed: Flag::default(),
+            nudged: Flag::default(),
             queued: Flag::default(),
             deferred: Flag::default(),
             judging: Flag::default(),
             tags_dirty: Flag::default(),
-            stamps_dirty: Flag::default(),
+            used: Flag::default(),
             origin: Small::default(),
         }
     }
 }
 
-/// The cold part of a page's blocks: a stamp and a tag per port. Untouched, it costs no memory.
+/// A byte and a tag per port of a page's blocks. Untouched, they cost no memory: bytes are written
+/// as ports come back, tags at the first reheat.
 #[derive(Debug)]
 pub struct Cold {
-    stamps: Bytes,
-    tags: Bytes,
+    pub(crate) stamps: Bytes<{ PORTS * BLOCKS }>,
+    tags: Bytes<{ PORTS * BLOCKS }>,
 }
 
 impl Cold {
-    /// The cold part of so many blocks.
-    pub(crate) fn new(blocks: usize) -> Self {
+    /// The cold part of a page.
+    pub(crate) fn new() -> Self {
         Cold {
-            stamps: Bytes::zeroed(blocks * PORTS),
-            tags: Bytes::zeroed(blocks * PORTS),
+            stamps: Bytes::zeroed(),
+            tags: Bytes::zeroed(),
         }
-    }
-}
-
-/// What resting the released ports of a block have had.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Rest {
-    /// Every port that is nobody's.
-    pub(crate) released: Mask,
-    /// Those of them that have rested.
-    pub(crate) rested: Mask,
-    /// The slice in which the longest-resting of the others was released.
-    pub(crate) earliest: Option<u64>,
-}
-
-impl Rest {
-    /// Whether the whole block could be recycled.
-    pub(crate) fn is_over(&self) -> bool {
-        self.rested == Mask::FULL
     }
 }
 
@@ -168,10 +154,23 @@ impl<'a> BlockRef<'a> {
         }
     }
 
-    /// The ports that are nobody's.
+    /// The bytes of its ports at this moment.
     #[inline]
-    pub(crate) fn bits(&self) -> Mask {
-        Mask(std::array::from_fn(|word| self.block.bits[word].get()))
+    pub(crate) fn look(&self) -> Look {
+        Look(self.cold.stamps.snapshot::<PORTS>(self.base))
+    }
+
+    /// The ports that are nobody's.
+    pub(crate) fn nobodys(&self) -> Mask {
+        match self.state().phase() {
+            Phase::Free | Phase::Closed => Mask::FULL,
+            Phase::Heating | Phase::Cooling | Phase::Assigned => self.look().nobodys(),
+        }
+    }
+
+    /// Whether one port is held.
+    fn is_held(&self, port: usize) -> bool {
+        !stamp::is_nobodys(self.cold.stamps.acquire(self.base + port))
     }
 
     /// Free to heating. The winner calls [`take_fresh`](Self::take_fresh).
@@ -179,26 +178,33 @@ impl<'a> BlockRef<'a> {
         self.transition(|state| state.claim(shard)).is_some()
     }
 
-    /// Takes the ports of `wanted` from a block just claimed; says which it got.
-    pub(crate) fn take_fresh(&self, shard: ShardId, wanted: &Mask, clock: &Clock) -> Mask {
+    /// Takes the ports of `wanted` from a block just claimed; the others are nobody's, and need
+    /// not rest.
+    pub(crate) fn take_fresh(&self, shard: ShardId, wanted: &Mask, clock: &Clock) {
         let hot = self.block;
         hot.refreshed.set(clock.slice());
         hot.origin.set(shard.0);
+        let stamps = &self.cold.stamps;
         if hot.tags_dirty.get() {
-            for port in 0..PORTS {
-                self.cold.tags.set(self.base + port, 0);
-            }
+            self.cold.tags.fill(self.base, PORTS, 0);
             hot.tags_dirty.set(false);
         }
-        if hot.stamps_dirty.get() {
-            for port in 0..PORTS {
-                self.cold.stamps.set(self.base + port, stamp::NONE);
-            }
-            hot.stamps_dirty.set(false);
+        if *wanted == Mask::FULL && !hot.used.get() {
+            // Held is what untouched memory says.
+            hot.used.set(true);
+            return;
         }
-        let taken = self.bits().and(wanted);
-        self.remove_bits(&taken);
-        taken
+        hot.used.set(true);
+        let most_wanted = wanted.count() as usize * 2 > PORTS;
+        let (most, least, others) = if most_wanted {
+            (stamp::HELD, stamp::IDLE, Mask::FULL.without(wanted))
+        } else {
+            (stamp::IDLE, stamp::HELD, *wanted)
+        };
+        stamps.fill(self.base, PORTS, most);
+        for port in others.iter() {
+            stamps.set(self.base + port, least);
+        }
     }
 
     /// Cooling to heating, in the same generation. The winner calls
@@ -213,53 +219,32 @@ impl<'a> BlockRef<'a> {
             return;
         }
         self.block.tags_dirty.set(true);
-        self.block.stamps_dirty.set(true);
         for port in taken.iter() {
-            let tag = self.cold.tags.get(self.base + port);
-            self.cold
-                .tags
-                .set(self.base + port, (tag | 1).wrapping_add(1));
-            self.cold
-                .stamps
-                .set(self.base + port, stamp::of_owner(shard));
-        }
-        self.remove_bits(taken);
-    }
-
-    fn remove_bits(&self, taken: &Mask) {
-        for (word, &mask) in taken.0.iter().enumerate() {
-            if mask != 0 {
-                self.block.bits[word].clear_bits(mask);
-            }
+            let place = self.base + port;
+            let tag = self.cold.tags.get(place);
+            self.cold.tags.set(place, (tag | 1).wrapping_add(1));
+            self.cold.stamps.set(place, stamp::of_owner(shard));
         }
     }
 
     /// Whether nothing of this generation was ever issued: with `unissued` put back the block is
     /// as it was when it was claimed.
     pub(crate) fn is_pristine(&self, unissued: &Mask) -> bool {
-        let hot = self.block;
-        !hot.tags_dirty.get() && !hot.stamps_dirty.get() && self.bits().or(unissued) == Mask::FULL
+        let look = self.look();
+        !self.block.tags_dirty.get()
+            && look.stamped().is_empty()
+            && look.nobodys().or(unissued) == Mask::FULL
     }
 
-    /// Heating to free, by an owner that puts back everything it took; nothing was issued.
-    pub(crate) fn abandon(&self, shard: ShardId, unissued: &Mask) -> bool {
-        self.put_bits(unissued);
+    /// Heating to free, by an owner whose ports are all in its hand; nothing was issued.
+    pub(crate) fn abandon(&self, shard: ShardId) -> bool {
         self.transition(|state| state.abandon(shard)).is_some()
     }
 
     /// Puts unissued ports back, which need no rest; the owner's.
     pub(crate) fn put_back(&self, unissued: &Mask) {
         for port in unissued.iter() {
-            self.cold.stamps.set(self.base + port, stamp::NONE);
-        }
-        self.put_bits(unissued);
-    }
-
-    fn put_bits(&self, ports: &Mask) {
-        for (word, &mask) in ports.0.iter().enumerate() {
-            if mask != 0 {
-                self.block.bits[word].set_bits(mask);
-            }
+            self.cold.stamps.set(self.base + port, stamp::IDLE);
         }
     }
 
@@ -275,23 +260,19 @@ impl<'a> BlockRef<'a> {
         self.cold.tags.get(self.base + port)
     }
 
-    /// Gives a leased port back. `moment` is `None` when it need not rest.
+    /// Gives a leased port back, which rests from `moment` on.
     #[inline]
-    pub(crate) fn give_back(&self, port: usize, moment: Option<Moment>, clock: &Clock) {
-        match moment {
-            Some(moment) => {
-                self.cold.stamps.set(self.base + port, moment.stamp());
-                if !self.block.stamps_dirty.get() {
-                    self.block.stamps_dirty.set(true);
-                }
-                clock.count_cooled();
-                if self.block.last_release.get() < moment.slice() {
-                    self.block.last_release.raise(moment.slice());
-                }
-            }
-            None => self.cold.stamps.set(self.base + port, stamp::NONE),
-        }
-        self.block.bits[port / 64].set_bits(1 << (port % 64));
+    pub(crate) fn give_back(&self, port: usize, moment: Moment, clock: &Clock) {
+        clock.count_cooled();
+        self.cold.stamps.publish(self.base + port, moment.stamp());
+    }
+
+    /// Gives a leased port back that need not rest. The caller looks at the block afterwards, to
+    /// see that it is found, and so this is ordered before that.
+    pub(crate) fn give_back_idle(&self, port: usize) {
+        self.cold
+            .stamps
+            .publish_ordered(self.base + port, stamp::IDLE);
     }
 
     /// Whether a raw token is the current one of a leased port; if so, it no longer is, and the
@@ -307,8 +288,8 @@ impl<'a> BlockRef<'a> {
                 Phase::Heating | Phase::Cooling | Phase::Assigned
             )
             && tag.is_multiple_of(2)
-            && !self.bits().contains(port)
-            // The bit seen was of this generation only if the block still is: the caller may have
+            && self.is_held(port)
+            // What was seen was of this generation only if the block still is: the caller may have
             // pinned after the block was condemned, too late for the grace period to wait for it.
             && (planted::on(Bug::RawReleaseTrustsTheFirstLook)
                 || self.state().generation() == generation);
@@ -323,47 +304,16 @@ impl<'a> BlockRef<'a> {
         }
     }
 
-    /// Judges the released ports: which have rested for `rest` slices.
+    /// Judges the ports of a block that is not free: which have rested for `rest` slices.
     pub(crate) fn rest(&self, clock: &Clock, rest: u64) -> Rest {
-        let released = self.bits();
-        let last = self.block.last_release.get();
-        // After the bits: see `Clock::slice`.
-        let now = clock.slice();
-        if rest == 0 || now.saturating_sub(last) >= rest || !self.block.stamps_dirty.get() {
-            return Rest {
-                released,
-                rested: released,
-                earliest: None,
-            };
-        }
-        let mut rested = Mask::EMPTY;
-        let mut oldest = None;
-        for port in released.iter() {
-            match self.cold.stamps.get(self.base + port) {
-                stamp::NONE => rested.insert(port),
-                // Only whoever does not own the block can see this: the owner is taking the port.
-                owner if stamp::owner(owner).is_some() => {}
-                written => {
-                    let age = stamp::age(written, now);
-                    if age >= rest {
-                        rested.insert(port);
-                    } else {
-                        oldest = oldest.max(Some(age));
-                    }
-                }
-            }
-        }
-        Rest {
-            released,
-            rested,
-            earliest: oldest.map(|age| now.saturating_sub(age)),
-        }
+        let look = self.look();
+        // After the bytes: see `Clock::moment`.
+        look.judge(clock.moment(), rest as u8)
     }
 
-    /// Whether stamps of this block could soon be taken for those of a later cycle.
-    #[inline]
-    pub(crate) fn is_stale(&self, now: u64) -> bool {
-        now.saturating_sub(self.block.refreshed.get()) >= stamp::CYCLE / 2
+    /// Whether stamps of this block could come round before the next visit but one.
+    fn is_stale(&self, now: u64) -> bool {
+        now.saturating_sub(self.block.refreshed.get()) >= u64::from(stamp::CYCLE) * 3 / 8
     }
 
     /// Whether somebody judges or refreshes the block at this moment.
@@ -371,38 +321,40 @@ impl<'a> BlockRef<'a> {
         self.block.judging.get()
     }
 
-    /// Forgets the stamps of ports that have rested, unless somebody is judging the block, who
-    /// does it in our stead; whether it was done here.
-    pub(crate) fn refresh(&self, clock: &Clock) -> bool {
-        let judge = self.block.judging.raise();
-        if judge {
-            self.forget_rested(clock);
-            self.block.judging.set(false);
+    /// Forgets the stamps of ports that have rested, where they are old enough to come round some
+    /// day. For visitors of a cooling or assigned block, and for the owner of a heating one.
+    pub(crate) fn refresh(&self, clock: &Clock) {
+        if !self.is_stale(clock.slice()) || !self.block.judging.raise() {
+            return;
         }
-        judge
+        self.forget_rested(clock);
+        self.block.judging.set(false);
     }
 
-    /// The caller has raised `judging`, so that no owner takes a port meanwhile. Ports of an
-    /// assigned block can be taken and released all the same: each stamp is won before it goes.
+    /// The caller has raised `judging`, so that no owner takes a port meanwhile, and each stamp is
+    /// won before it goes, for ports of an assigned block can be taken all the same.
     fn forget_rested(&self, clock: &Clock) {
-        let bits = self.bits();
-        let forgotten = bits.iter().filter(|&port| self.forget(port, clock)).count() as u64;
+        // Where a visitor finds the block condemned it may be free, and claimed, before the visitor
+        // is done: he may have pinned too late for the grace period to wait for him. One that is
+        // condemned from here on is not recycled before he is.
+        if self.state().is_condemned() {
+            return;
+        }
+        let rested = self.rest(clock, clock.rest()).rested;
+        let forgotten = rested.iter().filter(|&port| self.forget(port, clock));
+        let forgotten = forgotten.count() as u64;
         if clock.is_counting() {
             clock.count_warmed(forgotten);
         }
         self.block.refreshed.set(clock.slice());
     }
 
-    /// Whether a stamp says that a port which is nobody's has rested. Read before the time: it is
-    /// of no later slice.
-    fn is_rested(&self, stamp: u8, clock: &Clock) -> bool {
-        stamp == stamp::NONE
-            || (stamp::owner(stamp).is_none() && {
-                let now = clock.slice();
-                clock.rest() == 0
-                    || now.saturating_sub(self.block.last_release.get()) >= clock.rest()
-                    || stamp::age(stamp, now) >= clock.rest()
-            })
+    /// Whether a stamp says that a port is nobody's and has rested. Read before the time: it is of
+    /// no later slice.
+    fn is_rested(&self, byte: u8, clock: &Clock) -> bool {
+        stamp::is_nobodys(byte)
+            && (byte == stamp::IDLE
+                || u64::from(stamp::age(byte, clock.moment().stamp())) >= clock.rest())
     }
 
     /// Judges the ports of a block this shard owns and takes those that `choose` picks of the
@@ -419,9 +371,6 @@ impl<'a> BlockRef<'a> {
         if !self.block.judging.raise() {
             return Mask::EMPTY;
         }
-        if self.is_stale(clock.slice()) {
-            self.forget_rested(clock);
-        }
         let taken = choose(&self.rest(clock, rest).rested);
         account(&taken);
         clock.count_warmed(self.count_stamped(clock, &taken));
@@ -430,17 +379,12 @@ impl<'a> BlockRef<'a> {
         taken
     }
 
-    /// How many of these released ports bear a stamp; zero where that is not counted.
+    /// How many of these ports bear a stamp; zero where that is not counted.
     pub(crate) fn count_stamped(&self, clock: &Clock, ports: &Mask) -> u64 {
         if !clock.is_counting() {
             return 0;
         }
-        ports.iter().filter(|&port| self.is_stamped(port)).count() as u64
-    }
-
-    /// Whether this nobody's port was ever released in this generation and has a stamp.
-    pub(crate) fn is_stamped(&self, port: usize) -> bool {
-        self.block.stamps_dirty.get() && self.cold.stamps.get(self.base + port) != stamp::NONE
+        self.look().stamped().and(ports).count().into()
     }
 
     /// Marks an empty and rested cooling block for recycling. At most one caller wins, and only
@@ -476,11 +420,10 @@ impl<'a> BlockRef<'a> {
         self.transition(BlockState::unclose);
     }
 
-    /// The shard that issued a port which is now leased or in a hand; `None` while it is being
-    /// released.
+    /// The shard that issued a port of a block that is not free; `None` where it is nobody's.
     pub(crate) fn issuer(&self, port: usize) -> Option<ShardId> {
         match self.cold.stamps.get(self.base + port) {
-            stamp::NONE => Some(ShardId(self.block.origin.get())),
+            stamp::HELD => Some(ShardId(self.block.origin.get())),
             written => stamp::owner(written),
         }
     }

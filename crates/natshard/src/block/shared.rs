@@ -1,11 +1,8 @@
 //! Taking ports of an assigned block, which no shard owns.
 //!
-//! The stamp of a port is its lock. Whoever wants a port that is nobody's (its bit is one) and has
-//! rested (its stamp says so) wins the stamp by compare-and-swap, from what it judged to its own
-//! mark, and only then clears the bit. If the bit was clear already, a release is under way that
-//! has written its stamp and not yet set its bit: the stamp is put back. Nobody else can win a
-//! stamp that bears a mark, so tag and bit are the winner's to write. Giving back what was taken
-//! in vain sets the bit first and the stamp, which is the lock, last.
+//! The byte of a port is its lock. Whoever wants a port that is nobody's and has rested wins the
+//! byte by compare-and-swap, from what it judged to its own mark. Nobody else can win a byte that
+//! bears a mark, so the tag is the winner's to write, and so is the byte, to give the port back.
 
 use crate::block::{BlockRef, BlockState, Mask, Phase};
 use crate::clock::{Clock, stamp};
@@ -24,9 +21,8 @@ const DRAWS: u32 = 8;
 impl BlockRef<'_> {
     /// Heating to assigned; the owner's last step. The block was just claimed and nothing taken.
     pub(crate) fn assign(&self, shard: ShardId) -> bool {
-        // From now on any shard may write both, without saying so.
+        // From now on any shard may write them, without saying so.
         self.block.tags_dirty.set(true);
-        self.block.stamps_dirty.set(true);
         self.transition(|state| state.assign(shard)).is_some()
     }
 
@@ -58,7 +54,7 @@ impl BlockRef<'_> {
         wanted: &Mask,
         mut draw: impl FnMut(u32) -> u32,
     ) -> Option<Taken> {
-        let mut left = self.bits().and(wanted);
+        let mut left = self.look().nobodys().and(wanted);
         let mut draws = 0;
         while !left.is_empty() {
             let port = left.nth(draw(left.count()))?;
@@ -77,69 +73,59 @@ impl BlockRef<'_> {
 
     /// Takes this port if it is nobody's and has rested.
     pub(crate) fn try_take(&self, port: usize, shard: ShardId, clock: &Clock) -> Option<Taken> {
-        let stamp = self.win(port, stamp::of_owner(shard), clock)?;
-        if clock.is_counting() && stamp != stamp::NONE {
+        let byte = self.win(port, stamp::of_owner(shard), clock)?;
+        if clock.is_counting() && byte != stamp::IDLE {
             clock.count_warmed(1);
         }
+        // A token of an earlier lease of this port finds the tag odd until now, and different from
+        // now on: neither is its own.
         let place = self.base + port;
         let tag = self.cold.tags.get(place);
-        // Before the bit: a stale token that finds the port leased finds the new tag.
         self.cold.tags.set(place, (tag | 1).wrapping_add(1));
-        self.block.bits[port / 64].clear_bits(1 << (port % 64));
         Some(Taken { port })
     }
 
-    /// Wins the stamp of a port that is nobody's and has rested, and says what it was. Until the
+    /// Wins the byte of a port that is nobody's and has rested, and says what it was. Until the
     /// winner writes it again nobody else can take the port.
     fn win(&self, port: usize, mark: u8, clock: &Clock) -> Option<u8> {
         let place = self.base + port;
-        let stamp = self.cold.stamps.acquire(place);
-        if !self.is_rested(stamp, clock) {
+        let byte = self.cold.stamps.acquire(place);
+        if !self.is_rested(byte, clock) {
             return None;
         }
         if planted::on(Bug::TakeWithoutStamp) {
             self.cold.stamps.set(place, mark);
-        } else if !self.cold.stamps.exchange(place, stamp, mark) {
+        } else if !self.cold.stamps.exchange(place, byte, mark) {
             return None;
         }
-        // A release writes its stamp, then raises the latest release of the block, then sets the
-        // bit. Where the bit is set, all of that is over, and the stamp can be judged for good.
-        let released = self.block.bits[port / 64].get() & (1 << (port % 64)) != 0;
-        if released && self.is_rested(stamp, clock) {
-            return Some(stamp);
+        // The byte won may have been written after the look, with a stamp that has come round.
+        if self.is_rested(byte, clock) {
+            return Some(byte);
         }
-        self.cold.stamps.publish(place, stamp);
+        self.cold.stamps.publish(place, byte);
         None
     }
 
     /// Forgets the stamp of a port if it has rested; whether it had one.
     pub(super) fn forget(&self, port: usize, clock: &Clock) -> bool {
-        if self.cold.stamps.get(self.base + port) == stamp::NONE {
+        if self.cold.stamps.get(self.base + port) == stamp::IDLE {
             return false;
         }
         let won = self.win(port, stamp::FORGETTING, clock);
-        if let Some(stamp) = won {
-            self.cold.stamps.publish(self.base + port, stamp::NONE);
-            return stamp != stamp::NONE;
+        if won.is_some() {
+            self.cold.stamps.publish(self.base + port, stamp::IDLE);
         }
-        false
+        won.is_some_and(|byte| byte != stamp::IDLE)
     }
 
     /// Puts back a port taken in vain. It had rested, and was counted so: it bears no stamp again.
     pub(crate) fn put_back_taken(&self, taken: Taken) {
-        let Taken { port } = taken;
-        self.block.bits[port / 64].set_bits(1 << (port % 64));
-        self.cold.stamps.publish(self.base + port, stamp::NONE);
+        self.give_back_idle(taken.port);
     }
 
     /// Those of these ports that are nobody's and have rested.
     pub(crate) fn at_rest(&self, clock: &Clock, ports: &Mask) -> Mask {
-        let released = self.bits().and(ports);
-        let rested = released.iter().filter(|&port| {
-            let stamp = self.cold.stamps.acquire(self.base + port);
-            self.is_rested(stamp, clock)
-        });
-        rested.collect()
+        self.rest(clock, clock.rest()).rested.and(ports)
     }
 
     /// Whether each of these ports is nobody's and has rested.

@@ -168,7 +168,7 @@ impl Work<'_> {
             Phase::Free if !self.is_refused(search.pool, page.protocol) => wanted,
             Phase::Cooling if !here.is_judged() && self.is_ours(search.pool, page, block) => {
                 // The rest of each port is only asked where it matters.
-                if search.any && !search.sought.fits(&here.bits().and(&wanted), floor) {
+                if search.any && !search.sought.fits(&here.nobodys().and(&wanted), floor) {
                     return None;
                 }
                 let clock = &self.inner.ground.clock;

@@ -13,7 +13,7 @@ use crate::worker::{Purpose, Work};
 /// Torn blocks looked at before a free one is taken.
 const LOOKS: usize = 8;
 /// The same for what can be departed from, where the first that serves is taken.
-const LOOKS_FOR_ANY: usize = 64;
+const LOOKS_FOR_ANY: usize = 192;
 /// Addresses looked at for what can be departed from.
 const WALK: usize = 1024;
 

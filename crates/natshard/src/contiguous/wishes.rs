@@ -59,9 +59,7 @@ impl Work<'_> {
             }
         }
         self.count_departed(true);
-        let lease = self.worker.allocators[allocator].pop();
-        self.retire_if_spent(allocator);
-        lease
+        self.pop(allocator)
     }
 
     fn pop_or_find(&mut self, allocator: usize, search: &mut Search<'_>) -> Option<Lease> {

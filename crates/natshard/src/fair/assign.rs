@@ -162,7 +162,6 @@ impl Work<'_> {
         if wanted.is_empty() || !titles.is_owned(unit, owner) || !here.keep_assigned() {
             return None;
         }
-        page.before_release(unit.block, self.inner.ground.clock.slice());
         let random = &mut self.worker.random;
         let draw = |below: u32| ((u64::from(random.next_u32()) * u64::from(below)) >> 32) as u32;
         let clock = &self.inner.ground.clock;
@@ -484,7 +483,6 @@ impl Work<'_> {
             titles.disclaim(unit);
             return Err(AllocError::InUse);
         }
-        page.before_release(block, self.inner.ground.clock.slice());
         let only = [port].into_iter().collect();
         let taken = self.take_owned_by(page, unit, Owner::RESERVED, &only);
         if taken.is_none() && claimed {
@@ -498,11 +496,11 @@ impl Work<'_> {
     pub(crate) fn sweep_for_units(&mut self, mut found: impl FnMut(&mut Self) -> bool) -> bool {
         if self.rest() == 0 {
             // What was released since the last sweep is due as well.
-            (self.worker.sweep, self.worker.swept_slice) = (None, None);
+            (self.worker.sweep, self.worker.swept) = (None, None);
         }
         loop {
             let now = self.inner.ground.clock.slice();
-            let done = self.worker.swept_slice == Some(now);
+            let done = self.is_swept(now);
             self.sweep(PER_REFILL);
             if found(self) {
                 return true;

@@ -118,10 +118,10 @@ impl Work<'_> {
     /// Gives back a lease that nobody was told of, and is not charged.
     pub(crate) fn release_unused(&mut self, lease: Lease) {
         let shard = Some(self.id().as_index());
-        let (page, block, slice) = lease.give_back(Reason::Unused, true, shard, self.pin);
+        let block = lease.block();
+        let page = lease.give_back(Reason::Unused, true, shard, self.pin);
         // SAFETY: the page was open while the port was leased, in this burst, whose pin keeps it.
         let page = unsafe { page.as_ref() };
-        page.after_release(block, slice);
         self.reclaim_units(page, block);
     }
 }

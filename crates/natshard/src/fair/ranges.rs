@@ -136,7 +136,6 @@ impl Work<'_> {
     /// Takes a port of an assigned block that is kept so.
     fn take_in_range(&mut self, page: &Page, block: usize, wanted: &Mask) -> Option<usize> {
         let here = page.block(block);
-        page.before_release(block, self.inner.ground.clock.slice());
         let random = &mut self.worker.random;
         let draw = |below: u32| ((u64::from(random.next_u32()) * u64::from(below)) >> 32) as u32;
         let clock = &self.inner.ground.clock;

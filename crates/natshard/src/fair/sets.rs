@@ -193,7 +193,6 @@ impl Work<'_> {
         let here = page.block(block);
         let draw = self.draw_place();
         let clock = &self.inner.ground.clock;
-        page.before_release(block, clock.slice());
         let run = sought.pick(&here.at_rest(clock, &plot.ports), count, draw);
         let mut taken: [Option<Taken>; PORTS] = [None; PORTS];
         let mut all = !run.is_empty();

@@ -256,6 +256,8 @@ impl<'a> Work<'a> {
             let old = tenancies.replace(block, Tenancy::NONE);
             self.inner.give(old, page.protocol, shard);
         }
+        // In the tree of the class it is held for.
+        page.mark_taken(block);
         Claimed::Yes
     }
 
