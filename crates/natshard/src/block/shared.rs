@@ -48,6 +48,21 @@ impl BlockRef<'_> {
         }
     }
 
+    /// [`condemn`](Self::condemn), unless the block turns out to be somebody's *after* the mark:
+    /// whoever claims something of it before that has to see it kept.
+    pub(crate) fn condemn_unless(&self, clock: &Clock, owned: impl Fn() -> bool) -> bool {
+        if planted::on(Bug::CondemnLooksAtOwnersFirst) {
+            return !owned() && self.condemn(clock);
+        }
+        if !self.condemn(clock) {
+            return false;
+        }
+        if owned() {
+            self.keep_assigned();
+        }
+        self.state().is_condemned()
+    }
+
     /// Takes one of these ports that has rested, drawn evenly by `draw` (a number below its
     /// argument). The caller has called [`keep_assigned`](Self::keep_assigned) in this burst, and
     /// afterwards looks whether the port was its to take.
@@ -105,7 +120,8 @@ impl BlockRef<'_> {
         // A release writes its stamp, then raises the latest release of the block, then sets the
         // bit. Where the bit is set, all of that is over, and the stamp can be judged for good.
         let released = self.block.bits[port / 64].get() & (1 << (port % 64)) != 0;
-        if released && self.is_rested(stamp, clock) {
+        let released = released || planted::on(Bug::TakeOfAPortUnderRelease);
+        if released && (planted::on(Bug::TakeJudgesRestOnce) || self.is_rested(stamp, clock)) {
             return Some(stamp);
         }
         self.cold.stamps.publish(place, stamp);

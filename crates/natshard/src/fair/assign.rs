@@ -9,7 +9,8 @@ use crate::block::{Mask, PORTS, Phase};
 use crate::error::AllocError;
 use crate::event::{EventKind, PortRange};
 use crate::fair::policy::PortBlocks;
-use crate::fair::unit::{Owner, PortBlock, QUARTER, QUARTERS, Unit};
+use crate::fair::titles::{Missed, Owner, Unclaimed};
+use crate::fair::unit::{PortBlock, QUARTER, QUARTERS, Unit};
 use crate::fair::{Books, Claimed};
 use crate::hints::Hint;
 use crate::layout::{Layout, PoolLayout};
@@ -158,21 +159,26 @@ impl Work<'_> {
         wanted: &Mask,
     ) -> Option<usize> {
         let titles = page.titles()?;
-        let here = page.block(unit.block);
-        if wanted.is_empty() || !titles.is_owned(unit, owner) || !here.keep_assigned() {
-            return None;
-        }
-        page.before_release(unit.block, self.inner.ground.clock.slice());
+        let clock = &self.inner.ground.clock;
         let random = &mut self.worker.random;
         let draw = |below: u32| ((u64::from(random.next_u32()) * u64::from(below)) >> 32) as u32;
-        let clock = &self.inner.ground.clock;
-        let taken = here.take_shared(self.worker.id, clock, wanted, draw)?;
-        if !titles.is_owned(unit, owner) {
-            here.put_back_taken(taken);
-            page.settle(unit.block);
-            return None;
+        let taken = titles.take(
+            unit,
+            owner,
+            page.block(unit.block),
+            (self.worker.id, clock),
+            wanted,
+            || page.before_release(unit.block, clock.slice()),
+            draw,
+        );
+        match taken {
+            Ok(taken) => Some(taken.port),
+            Err(Missed::Nothing) => None,
+            Err(Missed::PutBack) => {
+                page.settle(unit.block);
+                None
+            }
         }
-        Some(taken.port)
     }
 
     /// The lease of a port taken out of an assigned block.
@@ -311,14 +317,17 @@ impl Work<'_> {
         let start = self.worker.random.next_u32() as usize;
         for index in 0..units.len {
             let unit = units.list[(start + index) % units.len];
-            if unit.ports().and(&ports).is_empty() || !titles.claim(unit, search.owner) {
+            if unit.ports().and(&ports).is_empty() {
                 continue;
             }
-            if !here.keep_assigned() {
-                titles.disclaim(unit);
-                // Whoever had the block assigned since has found these quarters taken.
-                page.settle(block);
-                return false;
+            match titles.claim_in(unit, search.owner, here) {
+                Ok(()) => {}
+                Err(Unclaimed::Owned) => continue,
+                Err(Unclaimed::Recycled) => {
+                    // Whoever had the block assigned since has found these quarters taken.
+                    page.settle(block);
+                    return false;
+                }
             }
             if !titles.has_room(block) {
                 page.unmark(Hint::HALF, block);
@@ -479,15 +488,14 @@ impl Work<'_> {
             count: 1,
         };
         let titles = page.titles_or_new();
-        let claimed = titles.claim(unit, Owner::RESERVED);
-        if claimed && !here.keep_assigned() {
-            titles.disclaim(unit);
+        let claimed = titles.claim_in(unit, Owner::RESERVED, here);
+        if claimed == Err(Unclaimed::Recycled) {
             return Err(AllocError::InUse);
         }
         page.before_release(block, self.inner.ground.clock.slice());
         let only = [port].into_iter().collect();
         let taken = self.take_owned_by(page, unit, Owner::RESERVED, &only);
-        if taken.is_none() && claimed {
+        if taken.is_none() && claimed.is_ok() {
             self.reclaim_units(page, block);
         }
         let port = taken.ok_or(AllocError::InUse)?;
