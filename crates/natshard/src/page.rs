@@ -286,10 +286,7 @@ impl Page {
                 );
                 if rest.is_over() && !here.hot().deferred.get() {
                     // For the next sweep to condemn.
-                    self.mark(
-                        Hint::resting(clock.slice().saturating_sub(clock.rest())),
-                        block,
-                    );
+                    self.mark(Hint::due(clock.slice(), clock.rest()), block);
                 }
                 self.announce(block);
             }
@@ -325,8 +322,7 @@ impl Page {
             || titles.is_some_and(|titles| quarters.into_iter().any(|q| titles.is_held(block, q)));
         if leaves && !here.hot().deferred.get() {
             // For the next sweep to give back or condemn.
-            let due = clock.slice().saturating_sub(clock.rest());
-            self.mark(Hint::resting(due), block);
+            self.mark(Hint::due(clock.slice(), clock.rest()), block);
         }
         if let Some(slice) = rest.earliest {
             here.hot().listed.set(true);
