@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use natshard::{
-    AllocError, Engine, EngineConfig, Event, EventConfig, EventKind, Holder, Lease, PoolConfig,
-    PoolShares, Protocol, Reason, Request, Shard, ShareCensus, Strictness, TenantShare, Threshold,
-    Tick,
+    AllocError, Engine, EngineConfig, Event, EventConfig, EventKind, Holder, Lease, Limit,
+    PoolConfig, PoolShares, Protocol, Reason, Request, Shard, ShareCensus, Strictness, TenantShare,
+    Threshold, Tick,
 };
 
 const HOLD: u64 = 16_000;
@@ -291,10 +291,12 @@ fn one_address_asked_for_obeys_the_shares_too() {
 fn a_share_used_up_is_told_once_until_something_is_had_again() {
     let (engine, request) = engine(pool().tenant(tenant(1, 0, 1)).headroom(1));
     let mut shard = engine.shard(0).unwrap();
-    let exceeded = |holder| EventKind::QuotaExceeded {
+    let exceeded = |holder, limit| EventKind::QuotaExceeded {
         protocol: Protocol::Tcp,
         holder,
+        limit,
     };
+    let maximum = exceeded(Holder::Tenant(1), Limit::Blocks(1));
     let own = request.tenant(1);
     let (mut leases, _) = fill(&mut shard, 0, &own);
     for _ in 0..100 {
@@ -303,14 +305,15 @@ fn a_share_used_up_is_told_once_until_something_is_had_again() {
             Err(AllocError::TenantQuota)
         );
     }
-    assert_eq!(drain(&engine), [exceeded(Holder::Tenant(1))]);
+    assert_eq!(drain(&engine), [maximum]);
     let (_others, _) = fill(&mut shard, 0, &request);
-    assert_eq!(drain(&engine), [exceeded(Holder::Others)]);
+    let rest_is_kept = exceeded(Holder::Others, Limit::Unguaranteed(6));
+    assert_eq!(drain(&engine), [rest_is_kept]);
     shard.burst(at(0)).release_batch(&mut leases);
     let mut now = 0;
     rest(&engine, std::slice::from_mut(&mut shard), &mut now);
     let (_leases, _) = fill(&mut shard, now, &own);
-    assert_eq!(drain(&engine), [exceeded(Holder::Tenant(1))]);
+    assert_eq!(drain(&engine), [maximum]);
     assert_eq!(
         engine.stats().refused(AllocError::TenantQuota),
         1 + 100 + 1 + 1

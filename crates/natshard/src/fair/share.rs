@@ -281,9 +281,14 @@ impl<'a> Work<'a> {
         let Some(sharing) = &pool.sharing else { return };
         let protocol = request.protocol;
         let class = sharing.claimant(request).class;
-        if self.inner.tally(pool.id, protocol).tell_once(class) {
-            let holder = sharing.holder(class);
-            self.tell(pool.id, EventKind::QuotaExceeded { protocol, holder });
+        let tally = self.inner.tally(pool.id, protocol);
+        if self.inner.ground.events.is_some() && tally.tell_once(class) {
+            let kind = EventKind::QuotaExceeded {
+                protocol,
+                holder: sharing.holder(class),
+                limit: tally.met(class),
+            };
+            self.tell(pool.id, kind);
         }
     }
 }

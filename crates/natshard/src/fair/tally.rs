@@ -1,6 +1,6 @@
 //! The shares of one pool and protocol: the quota of its classes, and what is told of it.
 
-use crate::event::EventKind;
+use crate::event::{EventKind, Limit};
 use crate::fair::policy::Threshold;
 use crate::fair::quota::{ClassNumber, Holding, Quota, Short};
 use crate::protocol::Protocol;
@@ -74,6 +74,16 @@ impl Tally {
     pub(crate) fn tell_once(&self, class: ClassNumber) -> bool {
         let told = self.told.get_or_grow(class.into());
         !told.get() && told.raise()
+    }
+
+    /// The limit that keeps a class from a further block.
+    pub(crate) fn met(&self, class: ClassNumber) -> Limit {
+        let (held, maximum) = (self.holding(class).held(), self.maximum(class));
+        if held >= maximum {
+            Limit::Blocks(maximum)
+        } else {
+            Limit::Unguaranteed(held)
+        }
     }
 
     pub(crate) fn holding(&self, class: ClassNumber) -> Holding {
