@@ -121,6 +121,8 @@ fn what_is_guaranteed_and_not_used_is_not_lent() {
         protocol: Protocol::Tcp,
         blocks: 8,
         lendable: 0,
+        raised: false,
+        times_raised: 0,
         shares: vec![
             ShareCensus {
                 holder: Holder::Others,
@@ -366,6 +368,26 @@ fn a_threshold_is_told_when_it_is_crossed_and_when_it_is_crossed_back() {
     // A pool with a threshold alone is full when it is full.
     let (_, error) = fill(&mut shard, now, &request);
     assert_eq!(error, AllocError::PoolFull);
+}
+
+#[test]
+fn how_often_a_threshold_was_reached_is_counted_though_nobody_is_told() {
+    let pool = pool().threshold(Threshold::new(75, 50));
+    let config = config(pool).events(EventConfig::default());
+    let engine = Engine::new(config).unwrap();
+    assert!(engine.events().is_none());
+    let request = Request::new(engine.pool("p").unwrap(), Protocol::Tcp);
+    let mut shard = engine.shard(0).unwrap();
+    let mut now = 0;
+    for round in 0..3 {
+        let before = shares(&engine);
+        assert_eq!((before.raised, before.times_raised), (false, round));
+        let (mut leases, _) = fill(&mut shard, now, &request);
+        let full = shares(&engine);
+        assert_eq!((full.raised, full.times_raised), (true, round + 1));
+        shard.burst(at(now)).release_batch(&mut leases);
+        rest(&engine, std::slice::from_mut(&mut shard), &mut now);
+    }
 }
 
 #[test]

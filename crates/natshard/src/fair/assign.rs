@@ -13,6 +13,8 @@ use crate::fair::titles::{Missed, Owner, Unclaimed};
 use crate::fair::unit::{PortBlock, QUARTER, QUARTERS, Unit};
 use crate::fair::{Books, Claimed};
 use crate::hints::Hint;
+use crate::id::PoolId;
+use crate::inner::PoolCounters;
 use crate::layout::{Layout, PoolLayout};
 use crate::lease::Lease;
 use crate::page::Page;
@@ -181,6 +183,11 @@ impl Work<'_> {
         }
     }
 
+    /// This shard's counters of a pool.
+    fn count_of(&self, pool: PoolId) -> &PoolCounters {
+        self.shard.pools.get_or_grow(pool.as_index())
+    }
+
     /// The lease of a port taken out of an assigned block.
     pub(super) fn assigned_lease(
         &self,
@@ -189,11 +196,7 @@ impl Work<'_> {
         block: usize,
         port: usize,
     ) -> Lease {
-        self.shard
-            .pools
-            .get_or_grow(pool.id.as_index())
-            .allocated
-            .bump(1);
+        self.count_of(pool.id).allocated.bump(1);
         let tag = page.block(block).tag(port);
         let number = (block * PORTS + port) as u16;
         Lease::new(page, number, tag, Self::flags(pool))
@@ -227,6 +230,7 @@ impl Work<'_> {
             ports: self.inner.port_range(layout, block),
         };
         self.tell(pool.id, kind);
+        self.count_of(pool.id).port_blocks_assigned.bump(1);
         // Only now can it be given back: whoever does tells of it later.
         books.note_block(block.to_bits());
         Ok(())
@@ -407,7 +411,9 @@ impl Work<'_> {
                     last,
                 },
             };
-            self.tell(crate::id::PoolId(books.pool()), kind);
+            let pool = PoolId(books.pool());
+            self.tell(pool, kind);
+            self.count_of(pool).port_blocks_released.bump(1);
             true
         };
         let owner = Owner::account(books.number);

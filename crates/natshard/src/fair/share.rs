@@ -44,15 +44,16 @@ impl Inner {
         self.mind(tenancy.pool(), protocol, shard);
     }
 
-    /// Tells if a pool became as full as its threshold says, or is so no longer.
+    /// Counts, and tells, if a pool became as full as its threshold says, or is so no longer.
     pub(crate) fn mind(&self, pool: PoolId, protocol: Protocol, shard: Option<usize>) {
-        let Some(events) = &self.ground.events else {
-            return;
-        };
-        let draw = || events.draw();
+        // Counted whether anybody is told or not.
+        let events = self.ground.events.as_ref();
+        let draw = || events.map(|events| events.draw());
         self.tally(pool, protocol)
             .mind(protocol, draw, |sequence, kind| {
-                events.tell(shard, sequence, self.ground.clock.now(), pool, kind);
+                if let (Some(events), Some(sequence)) = (events, sequence) {
+                    events.tell(shard, sequence, self.ground.clock.now(), pool, kind);
+                }
             });
     }
 

@@ -104,6 +104,12 @@ impl Tally {
         self.quota.pot()
     }
 
+    /// Whether the threshold is raised, and how often it was.
+    pub(crate) fn alarm(&self) -> (bool, u64) {
+        let alarm = self.alarm.get();
+        (alarm & RAISED != 0, alarm.div_ceil(2))
+    }
+
     /// Changes how many blocks there are.
     pub(crate) fn resize(&self, blocks: u64) {
         let before = self.blocks.get();
