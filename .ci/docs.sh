@@ -16,5 +16,9 @@ names=$(grep -ohP 'test: \K`[^`]+`(, `[^`]+`)*' docs/src/*.md | grep -oP '[\w:]{
 for name in $names; do
   grep -rqE "(fn ${name##*::}\b)" crates loom-tests --include='*.rs' || { echo "no test $name"; fail=1; }
 done
+# Each planted bug has a model that must find it.
+for bug in $(grep -oP '^    \K[A-Z]\w+(?=,$)' crates/natshard/src/planted.rs); do
+  grep -rqw "Bug::$bug" loom-tests/tests || { echo "no model looks for $bug"; fail=1; }
+done
 echo "$(wc -w <<<"$names") named tests"
 exit $fail

@@ -230,3 +230,50 @@ fn a_log_that_cannot_be_written_is_an_error_and_leaves_nothing() {
     // Only the capture is there.
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
+
+/// A quota is told with its limit, and a flood of subscribers too many with one event.
+#[test]
+fn limits_that_were_met_are_in_the_log() {
+    let folder = folder();
+    let config = folder.path().join("c.toml");
+    let text_of = "[engine]\nlimit-subscribers = 3\n\
+        [[external-ip-address-pool]]\nname = \"p\"\nexternal-ip-pool = \"203.0.113.0/26\"\n\
+        port-quota = { tcp = 2, total = 3 }\n";
+    std::fs::write(&config, text_of).unwrap();
+    let (json, lines) = logged(&["--config", config.to_str().unwrap()], &[]);
+    let pool = &lines[0]["pools"][0];
+    assert_eq!(
+        pool["subscriber_limit"],
+        serde_json::json!({"tcp": 2, "total": 3})
+    );
+    let events = of(&lines, "event");
+    let named = |name: &str| -> Vec<&Value> {
+        let all = events.iter().filter(|it| it["name"] == name);
+        all.copied().collect()
+    };
+    let quotas = named("quota_exceeded");
+    assert!(!quotas.is_empty());
+    for quota in quotas {
+        let limit = (&quota["limit"], text(&quota["limit_of"]));
+        assert!(limit == (&3.into(), "ports_in_all") || limit == (&2.into(), "ports"));
+        assert_eq!(
+            (&quota["event"], &quota["quota_event"]),
+            (&13.into(), &3.into())
+        );
+    }
+    let refused = &json["leases"]["refused"]["subscribers_full"];
+    assert!(refused.as_u64().unwrap() > 100, "{refused}");
+    let full = named("subscribers_exceeded");
+    let [full] = full[..] else {
+        panic!("{} events of {refused} refusals", full.len());
+    };
+    assert_eq!(
+        (&full["limit"], &full["limit_of"]),
+        (&3.into(), &"subscribers".into())
+    );
+    assert_eq!(
+        (&full["event"], &full["quota_event"]),
+        (&13.into(), &4.into())
+    );
+    assert_eq!(full["subscriber"], Value::Null);
+}

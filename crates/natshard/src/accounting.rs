@@ -229,6 +229,8 @@ pub(crate) fn stats(inner: &Inner) -> Stats {
                 for (sum, refused) in pool.refused.iter_mut().zip(&counters.refused) {
                     *sum += refused.get();
                 }
+                pool.port_blocks_assigned += counters.port_blocks_assigned.get();
+                pool.port_blocks_released += counters.port_blocks_released.get();
             }
             for (sum, refused) in shard.refused.iter_mut().zip(&counters.refused) {
                 *sum += refused.get();

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::config::EngineConfig;
 use crate::config_error::{ConfigError, ConfigFault};
 use crate::error::ShardError;
-use crate::event::{EventReader, EventRings};
+use crate::event::{Changes, EventReader, EventRings};
 use crate::fair::{self, SubscriberCensus, Table};
 use crate::ground::Ground;
 use crate::hints::BLOCKS;
@@ -197,6 +197,7 @@ impl Engine {
         names.check(&config, before.spaces.len())?;
         let after = Arc::new(Layout::build(config, &mut names, Some(&before)));
         let visit = inner.ground.visit();
+        let changes = Changes::number(&inner.ground, &before, &after);
         inner.tighten(Some(&before), &after);
         // From here on whoever makes a record enlists it in the new regions too; whoever made one
         // before is found by the pass below.
@@ -224,6 +225,7 @@ impl Engine {
         // Every hint leads to the new regions now: publish them.
         inner.layout.store(Arc::clone(&after));
         inner.published_version.set(after.version);
+        changes.tell(&inner.ground);
         inner.loosen(&after);
         self.preopen(&after);
         let (draining_addresses, draining_leases) =

@@ -40,6 +40,12 @@ impl Hint {
         Hint(4 + (slice % BUCKETS as u64) as u8)
     }
 
+    /// A block that the next sweep is to visit: the hint of a port which has rested just so long.
+    /// Before one hold-down has passed there is no such slice, and its hint all the same.
+    pub(crate) fn due(now: u64, rest: u64) -> Hint {
+        Hint::resting(now.wrapping_sub(rest))
+    }
+
     /// The resting hints of slices whose ports have rested by `now`; all of them when hints may be
     /// older than the ring of buckets can tell, as `swept` (the last slice by which every rested
     /// one had been visited) says.
@@ -304,11 +310,16 @@ mod tests {
 
     #[test]
     fn rested_buckets_leave_out_exactly_those_still_resting() {
+        for now in 0..17 {
+            let due = Hint::due(now, 17);
+            assert!(Hint::rested(now, 17, now).any(|hint| hint == due), "{now}");
+        }
         for now in [17u64, 32, 100, 1_000_003] {
             let kept: Vec<_> = Hint::rested(now, 17, now).collect();
             for age in 0..17 {
                 assert!(!kept.contains(&Hint::resting(now - age)));
             }
+            assert!(kept.contains(&Hint::due(now, 17)));
             assert_eq!(kept.len(), BUCKETS - 17);
             assert_eq!(
                 Hint::rested(now + 15, 17, now).count(),

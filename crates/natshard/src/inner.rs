@@ -93,6 +93,8 @@ pub(crate) struct ShardCounters {
 pub(crate) struct PoolCounters {
     pub(crate) allocated: Counter,
     pub(crate) refused: [Counter; crate::error::AllocError::ALL.len()],
+    pub(crate) port_blocks_assigned: Counter,
+    pub(crate) port_blocks_released: Counter,
 }
 
 /// Everything the handles of an engine share.

@@ -55,7 +55,7 @@ pub use engine::{Engine, Reconfigured, Steering};
 pub use error::{AllocError, ReleaseError, ShardError};
 pub use event::{
     Event, EventBooks, EventConfig, EventContradiction, EventKind, EventReader, EventSink, Holder,
-    PoolBooks, PortRange,
+    Limit, PoolBooks, PoolChange, PortRange,
 };
 pub use fair::{
     Deterministic, DeterministicMap, PoolPolicies, PoolShares, PortBlocks, ShareCensus,

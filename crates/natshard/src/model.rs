@@ -1,6 +1,7 @@
 //! The concurrent units, opened up for the models of `loom-tests`. Exists under `cfg(loom)` only.
 #![allow(missing_docs, reason = "the models are its documentation")]
 
+mod assigned;
 mod books;
 
 use std::time::Duration;
@@ -17,7 +18,16 @@ pub use crate::planted::{Bug, plant};
 use crate::queue::BlockQueue;
 use crate::reclaim::Reclaimer;
 pub use crate::reclaim::{Participant, Pin};
+use crate::sync::spoil;
+pub use assigned::{Assigned, Claim, Quarters, Take};
 pub use books::{Account, Ledger};
+
+/// Runs something, of which compare-and-swap number `at` fails for no reason; whether one did.
+pub fn spoiled<T>(at: usize, run: impl FnOnce() -> T) -> (T, bool) {
+    spoil::arm(at);
+    let result = run();
+    (result, spoil::disarm())
+}
 
 /// The block queue.
 pub struct Queue(BlockQueue);

@@ -295,8 +295,7 @@ impl Page {
         if !rest.rested.is_empty() {
             if rest.is_over() && !self.block(block).hot().deferred.get() {
                 // For the next sweep to condemn.
-                let due = before.saturating_sub(self.ground.clock.rest());
-                self.mark(Hint::resting(due), block);
+                self.mark(Hint::due(before, self.ground.clock.rest()), block);
             }
             self.offer(block, rest.rested.count() as usize);
         }
@@ -336,8 +335,7 @@ impl Page {
             || titles.is_some_and(|titles| quarters.into_iter().any(|q| titles.is_held(block, q)));
         if leaves && !here.hot().deferred.get() {
             // For the next sweep to give back or condemn.
-            let due = clock.slice().saturating_sub(clock.rest());
-            self.mark(Hint::resting(due), block);
+            self.mark(Hint::due(clock.slice(), clock.rest()), block);
         }
         here.state().phase() == Phase::Assigned
     }

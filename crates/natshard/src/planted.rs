@@ -40,8 +40,22 @@ pub enum Bug {
     ReuseWithoutGrace,
     /// A port of an assigned block is taken without winning its stamp.
     TakeWithoutStamp,
+    /// A port of an assigned block is taken without a look whether it is held.
+    TakeOfAHeldPort,
+    /// Who takes a port of an assigned block reads the time before the port's byte.
+    TakeReadsTheTimeFirst,
+    /// A port that was taken is kept without another look at whose the port block is.
+    TakeTrustsTheFirstLook,
     /// A port block is given back without another look after the mark.
     GiveWithoutRecheck,
+    /// A port block is given back although the account does not remember it.
+    GiveWhatIsNotRemembered,
+    /// A port block is claimed without seeing to it that its block stays assigned.
+    ClaimWithoutKeeping,
+    /// A claim looks at an owner word and writes it without comparing.
+    ClaimChecksThenSets,
+    /// A reclaimer looks at the owner words first and condemns the block afterwards.
+    CondemnLooksAtOwnersFirst,
     /// A summary is cleared without looking at the words below again.
     ClearWithoutRecheck,
     /// A class decides by its first look whether a block is its own, and counts it whatever

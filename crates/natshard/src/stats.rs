@@ -51,6 +51,10 @@ pub struct PoolStats {
     pub allocated: u64,
     /// Refusals, in the order of [`AllocError::ALL`].
     pub refused: [u64; AllocError::ALL.len()],
+    /// Port blocks assigned to subscribers.
+    pub port_blocks_assigned: u64,
+    /// Port blocks that came back from subscribers.
+    pub port_blocks_released: u64,
 }
 
 /// The counters of an engine.

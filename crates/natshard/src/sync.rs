@@ -53,6 +53,48 @@ pub(crate) fn fence() {
     imp::fence(Ordering::SeqCst);
 }
 
+/// Compare-and-swap that fails for no reason, once per thread of a model that asks for it.
+///
+/// Every compare-and-swap here is the strong one, so the engine never sees such a failure. Where
+/// a protocol says that whoever loses one may give up, giving up has to leave nothing behind, and
+/// this is how the models reach it at each place.
+#[cfg(loom)]
+pub(crate) mod spoil {
+    use std::cell::Cell;
+
+    loom::thread_local! {
+        static LEFT: Cell<Option<usize>> = Cell::new(None);
+    }
+
+    /// Has the next compare-and-swap of this thread but `skip` fail.
+    pub(crate) fn arm(skip: usize) {
+        LEFT.with(|left| left.set(Some(skip)));
+    }
+
+    /// No more of that; whether one failed.
+    pub(crate) fn disarm() -> bool {
+        LEFT.with(|left| left.take().is_none())
+    }
+
+    /// Whether this one is to fail.
+    pub(super) fn is_due() -> bool {
+        LEFT.with(|left| {
+            let now = left.get();
+            left.set(now.and_then(|skip| skip.checked_sub(1)));
+            now == Some(0)
+        })
+    }
+}
+
+/// Outside of models none does.
+#[cfg(not(loom))]
+mod spoil {
+    #[inline(always)]
+    pub(super) const fn is_due() -> bool {
+        false
+    }
+}
+
 /// A 64-bit protocol word; sequentially consistent.
 #[derive(Debug)]
 #[repr(transparent)]
@@ -104,6 +146,9 @@ impl Word {
     /// Compare-and-swap; `Err` carries what was found.
     #[inline]
     pub(crate) fn exchange(&self, old: u64, new: u64) -> Result<(), u64> {
+        if spoil::is_due() {
+            return Err(self.get());
+        }
         let done = self
             .0
             .compare_exchange(old, new, Ordering::SeqCst, Ordering::SeqCst);
@@ -304,6 +349,9 @@ impl<const N: usize> Bytes<N> {
     /// Compare-and-swap of one byte: who wins it may go on.
     #[inline]
     pub(crate) fn exchange(&self, index: usize, old: u8, new: u8) -> bool {
+        if spoil::is_due() {
+            return false;
+        }
         self.0[index]
             .compare_exchange(old, new, Ordering::SeqCst, Ordering::SeqCst)
             .is_ok()

@@ -15,6 +15,25 @@ impl Work<'_> {
         }
     }
 
+    /// Tells, once, that there is no room for a further subscriber's books.
+    #[cold]
+    fn tell_subscribers(&self, pool: PoolId) {
+        let ground = &self.inner.ground;
+        let Some(events) = ground.events.as_ref() else {
+            return;
+        };
+        if ground.accounts.tell_full_once() {
+            let kind = EventKind::SubscribersExceeded {
+                limit: ground.accounts.most(),
+            };
+            let shard = Some(self.id().as_index());
+            if !events.tell(shard, events.draw(), ground.clock.now(), pool, kind) {
+                // There will be no second occasion: whoever is refused next tells it.
+                ground.accounts.untell_full();
+            }
+        }
+    }
+
     /// Tells an event under a number drawn for it.
     pub(crate) fn tell_as(&self, sequence: u64, pool: PoolId, kind: EventKind) {
         let ground = &self.inner.ground;
@@ -59,6 +78,7 @@ impl Work<'_> {
                 None => return,
             },
             AllocError::TenantQuota => return self.tell_short(request),
+            AllocError::SubscribersFull => return self.tell_subscribers(pool),
             _ => return,
         };
         let now = self.inner.ground.clock.now();

@@ -380,12 +380,7 @@ impl Work<'_> {
         if !here.hot().deferred.raise() {
             return false;
         }
-        let condemned = here.condemn(clock);
-        if condemned && !page.is_unowned(block) {
-            // A port block was claimed before the mark.
-            here.keep_assigned();
-        }
-        if !condemned || !here.state().is_condemned() {
+        if !here.condemn_unless(clock, || !page.is_unowned(block)) {
             here.hot().deferred.set(false);
             page.settle(block);
             return false;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use natshard::{
     AllocError, Engine, EngineConfig, Event, EventConfig, EventKind, EventSink, Holder, Lease,
-    PoolConfig, PortRange, Protocol, Reason, Request, Strictness, Tick,
+    Limit, PoolChange, PoolConfig, PortRange, Protocol, Reason, Request, Strictness, Tick,
 };
 
 const HOLD: u64 = 16_000;
@@ -84,9 +84,22 @@ fn events_have_the_numbers_of_rfc_8158() {
             EventKind::QuotaExceeded {
                 protocol,
                 holder: Holder::Subscriber(subscriber),
+                limit: Limit::Ports(100),
             },
             Some(13),
             "quota_exceeded",
+        ),
+        (
+            EventKind::SubscribersExceeded { limit: 1000 },
+            Some(13),
+            "subscribers_exceeded",
+        ),
+        (
+            EventKind::PoolConfigured {
+                change: PoolChange::Changed,
+            },
+            None,
+            "pool_configured",
         ),
         (
             EventKind::AddressBound {

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use natshard::{
-    AllocError, Engine, EngineConfig, Event, EventConfig, EventKind, Holder, Lease, PoolConfig,
-    PoolShares, Protocol, Reason, Request, Shard, ShareCensus, Strictness, TenantShare, Threshold,
-    Tick,
+    AllocError, Engine, EngineConfig, Event, EventConfig, EventKind, Holder, Lease, Limit,
+    PoolConfig, PoolShares, Protocol, Reason, Request, Shard, ShareCensus, Strictness, TenantShare,
+    Threshold, Tick,
 };
 
 const HOLD: u64 = 16_000;
@@ -121,6 +121,8 @@ fn what_is_guaranteed_and_not_used_is_not_lent() {
         protocol: Protocol::Tcp,
         blocks: 8,
         lendable: 0,
+        raised: false,
+        times_raised: 0,
         shares: vec![
             ShareCensus {
                 holder: Holder::Others,
@@ -291,10 +293,12 @@ fn one_address_asked_for_obeys_the_shares_too() {
 fn a_share_used_up_is_told_once_until_something_is_had_again() {
     let (engine, request) = engine(pool().tenant(tenant(1, 0, 1)).headroom(1));
     let mut shard = engine.shard(0).unwrap();
-    let exceeded = |holder| EventKind::QuotaExceeded {
+    let exceeded = |holder, limit| EventKind::QuotaExceeded {
         protocol: Protocol::Tcp,
         holder,
+        limit,
     };
+    let maximum = exceeded(Holder::Tenant(1), Limit::Blocks(1));
     let own = request.tenant(1);
     let (mut leases, _) = fill(&mut shard, 0, &own);
     for _ in 0..100 {
@@ -303,14 +307,15 @@ fn a_share_used_up_is_told_once_until_something_is_had_again() {
             Err(AllocError::TenantQuota)
         );
     }
-    assert_eq!(drain(&engine), [exceeded(Holder::Tenant(1))]);
+    assert_eq!(drain(&engine), [maximum]);
     let (_others, _) = fill(&mut shard, 0, &request);
-    assert_eq!(drain(&engine), [exceeded(Holder::Others)]);
+    let rest_is_kept = exceeded(Holder::Others, Limit::Unguaranteed(6));
+    assert_eq!(drain(&engine), [rest_is_kept]);
     shard.burst(at(0)).release_batch(&mut leases);
     let mut now = 0;
     rest(&engine, std::slice::from_mut(&mut shard), &mut now);
     let (_leases, _) = fill(&mut shard, now, &own);
-    assert_eq!(drain(&engine), [exceeded(Holder::Tenant(1))]);
+    assert_eq!(drain(&engine), [maximum]);
     assert_eq!(
         engine.stats().refused(AllocError::TenantQuota),
         1 + 100 + 1 + 1
@@ -363,6 +368,26 @@ fn a_threshold_is_told_when_it_is_crossed_and_when_it_is_crossed_back() {
     // A pool with a threshold alone is full when it is full.
     let (_, error) = fill(&mut shard, now, &request);
     assert_eq!(error, AllocError::PoolFull);
+}
+
+#[test]
+fn how_often_a_threshold_was_reached_is_counted_though_nobody_is_told() {
+    let pool = pool().threshold(Threshold::new(75, 50));
+    let config = config(pool).events(EventConfig::default());
+    let engine = Engine::new(config).unwrap();
+    assert!(engine.events().is_none());
+    let request = Request::new(engine.pool("p").unwrap(), Protocol::Tcp);
+    let mut shard = engine.shard(0).unwrap();
+    let mut now = 0;
+    for round in 0..3 {
+        let before = shares(&engine);
+        assert_eq!((before.raised, before.times_raised), (false, round));
+        let (mut leases, _) = fill(&mut shard, now, &request);
+        let full = shares(&engine);
+        assert_eq!((full.raised, full.times_raised), (true, round + 1));
+        shard.burst(at(now)).release_batch(&mut leases);
+        rest(&engine, std::slice::from_mut(&mut shard), &mut now);
+    }
 }
 
 #[test]

@@ -5,6 +5,8 @@ mod record;
 mod stamp;
 mod writer;
 
+#[cfg(test)]
+pub(crate) use pool::LoggedDeterministic;
 pub(crate) use pool::LoggedPool;
 pub(crate) use record::{Clock, End, EventRecord, Header, Line, Lost, SCHEMA_VERSION};
 pub(crate) use stamp::{Asked, Stamp};

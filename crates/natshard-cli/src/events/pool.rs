@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
-use natshard::{Deterministic, DeterministicMap, PoolConfig, Protocol};
+use natshard::{Deterministic, DeterministicMap, PoolConfig, Protocol, SubscriberLimit};
 use natshard_nat::{InsidePrefixes, NatPool, Numbering, SubscriberName};
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,35 @@ pub(crate) struct LoggedPool {
     /// The parameters of its computation, if it is deterministic (RFC 7422).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) deterministic: Option<LoggedDeterministic>,
+    /// How much a subscriber may hold, if that is limited (M of RFC 7422).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) subscriber_limit: Option<LoggedLimit>,
+}
+
+/// The most ports of a subscriber, those that rest included.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct LoggedLimit {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tcp: Option<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    udp: Option<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    icmp: Option<u16>,
+    /// Of all together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    total: Option<u32>,
+}
+
+impl LoggedLimit {
+    fn of(limit: &SubscriberLimit) -> Option<Self> {
+        let logged = LoggedLimit {
+            tcp: limit.of(Protocol::Tcp),
+            udp: limit.of(Protocol::Udp),
+            icmp: limit.of(Protocol::Icmp),
+            total: limit.of_all(),
+        };
+        (*limit != SubscriberLimit::new()).then_some(logged)
+    }
 }
 
 /// Parameters of deterministic ranges.
@@ -68,6 +97,7 @@ impl LoggedPool {
                     Numbering::Hosts { .. } => Vec::new(),
                 },
             }),
+            subscriber_limit: LoggedLimit::of(&policies.limit),
         }
     }
 

@@ -93,6 +93,14 @@ pub(crate) struct EventRecord<'a> {
     /// subscribers only.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) quota_event: Option<u8>,
+    /// How much the limit that was met allows (maxEntriesPerUser and maxSubscribers, IPFIX
+    /// information elements 473 and 474, where there is a `quota_event`),
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) limit: Option<u32>,
+    /// and of what: `ports`, `ports_in_all`, `port_blocks`, `port_blocks_in_all`, `range`,
+    /// `blocks`, `unguaranteed` or `subscribers`.
+    #[serde(borrow, skip_serializing_if = "Option::is_none", default)]
+    pub(crate) limit_of: Option<Cow<'a, str>>,
     /// The tenant whose limit was met.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) tenant: Option<u32>,
@@ -111,6 +119,12 @@ pub(crate) struct EventRecord<'a> {
     /// Blocks there are.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) blocks: Option<u64>,
+    /// What became of the pool's configuration: `added`, `changed` or `removed`.
+    #[serde(borrow, skip_serializing_if = "Option::is_none", default)]
+    pub(crate) change: Option<Cow<'a, str>>,
+    /// The configuration of the pool from now on.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) configuration: Option<Box<LoggedPool>>,
 }
 
 /// `lost`: events that happened and are not in the log.

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use natshard::{Event, EventKind, Holder, PoolId, Protocol, Tick};
+use natshard::{Event, EventKind, Holder, PoolChange, PoolId, Protocol, Tick};
 use serde::Serialize;
 
+use super::pool::LoggedPool;
 use super::record::{Clock, End, EventRecord, Header, Lost, Written};
 use super::stamp::Stamp;
 
@@ -34,6 +35,8 @@ pub(crate) trait Names {
     fn pool(&self, pool: PoolId) -> Cow<'_, str>;
     /// Of a subscriber of it.
     fn subscriber(&self, pool: PoolId, subscriber: u64) -> Cow<'_, str>;
+    /// The configuration of a pool that is written of as added or changed.
+    fn configuration(&self, pool: PoolId) -> Option<LoggedPool>;
 }
 
 /// A log that is being written.
@@ -171,13 +174,17 @@ fn record<'a>(event: &Event, number: u64, time: Stamp, names: &'a impl Names) ->
         protocol: None,
         subscriber: None,
         holder: None,
-        quota_event: None,
+        quota_event: event.kind.quota_number(),
+        limit: None,
+        limit_of: None,
         tenant: None,
         address: None,
         ports: None,
         threshold_event: None,
         blocks_held: None,
         blocks: None,
+        change: None,
+        configuration: None,
     };
     let of = |protocol: Protocol| Some(Cow::Borrowed(word(protocol)));
     let who = |subscriber| Some(names.subscriber(event.pool, subscriber));
@@ -202,13 +209,17 @@ fn record<'a>(event: &Event, number: u64, time: Stamp, names: &'a impl Names) ->
             record.protocol = of(protocol);
             record.address = Some(address);
         }
-        EventKind::QuotaExceeded { protocol, holder } => {
+        EventKind::QuotaExceeded {
+            protocol,
+            holder,
+            limit,
+        } => {
             record.protocol = of(protocol);
+            record.limit = Some(limit.amount());
+            record.limit_of = Some(limit.name().into());
             let word = match holder {
                 Holder::Subscriber(subscriber) => {
                     record.subscriber = who(subscriber);
-                    // Maximum entries per user.
-                    record.quota_event = Some(3);
                     "subscriber"
                 }
                 Holder::Tenant(tenant) => {
@@ -219,6 +230,17 @@ fn record<'a>(event: &Event, number: u64, time: Stamp, names: &'a impl Names) ->
                 Holder::Others => "others",
             };
             record.holder = Some(word.into());
+        }
+        EventKind::SubscribersExceeded { limit } => {
+            record.limit = Some(limit);
+            record.limit_of = Some("subscribers".into());
+        }
+        EventKind::PoolConfigured { change } => {
+            record.change = Some(change.name().into());
+            record.configuration = match change {
+                PoolChange::Removed => None,
+                _ => names.configuration(event.pool).map(Box::new),
+            };
         }
         EventKind::AddressBound {
             subscriber,

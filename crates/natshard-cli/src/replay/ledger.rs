@@ -14,6 +14,7 @@ use super::counts::Counts;
 use super::facts::{End, Facts, NoRoute, Route};
 use super::leases::{LeaseSample, Leases};
 use super::packets::Packets;
+use super::shares::{QUOTAS, Refused};
 use super::tap::OFTEN;
 use crate::verify::Findings;
 use crate::verify::checksum::spoilt;
@@ -68,6 +69,8 @@ pub(crate) struct Ledger<'c> {
     pub(crate) tenures: Tenures,
     /// Leases refused, by reason.
     pub(crate) refused: [u64; AllocError::ALL.len()],
+    /// How often each host was refused more than it may have.
+    pub(crate) refused_hosts: Refused,
     /// Where ports fell, for the report.
     pub(crate) leases: Leases,
     /// Translated packets, for `--out`.
@@ -89,6 +92,7 @@ impl<'c> Ledger<'c> {
             facts: Facts::default(),
             tenures: Tenures::default(),
             refused: [0; AllocError::ALL.len()],
+            refused_hosts: Refused::default(),
             leases: Leases::new(context.keep_leases),
             packets: Packets::default(),
             held: HashMap::new(),
@@ -336,7 +340,13 @@ impl Sink for &Book<'_> {
                 mapping,
                 reason,
             } => ledger.ended(*at, mapping, *reason),
-            Event::LeaseRefused { reason, .. } => ledger.refused[*reason as usize] += 1,
+            Event::LeaseRefused { reason, tuple, .. } => {
+                ledger.refused[*reason as usize] += 1;
+                if QUOTAS.contains(reason) {
+                    let host = (tuple.source_vpc, tuple.source);
+                    *ledger.refused_hosts.entry(host).or_default() += 1;
+                }
+            }
             _ => {}
         }
     }

@@ -28,6 +28,7 @@ mod reader;
 mod renumber;
 mod run;
 mod sampler;
+mod shares;
 mod summary;
 mod survey;
 mod tap;

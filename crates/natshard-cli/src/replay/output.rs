@@ -8,6 +8,8 @@ use comfy_table::{Attribute, Cell, CellAlignment, Color, LineStyle, Table, Table
 use serde_json::json;
 
 use super::summary::{Pool, Summary};
+
+mod shares;
 use crate::config::grouped;
 
 /// The document of schema version 1.
@@ -58,6 +60,9 @@ pub(super) fn json(summary: &Summary) -> Result<String> {
             "refused": summary.refused,
             "served_early": summary.served_early,
         },
+        "subscribers": summary.shares.subscribers_json(),
+        "shares": summary.shares.tenants_json(),
+        "refused_hosts": summary.shares.refused_json(),
         "verify": {
             "pass": summary.pass(),
             "round_trips": findings.round_trips,
@@ -95,10 +100,14 @@ pub(super) fn table(summary: &Summary, colored: bool) -> String {
         packets(summary, paint),
         lives(summary, paint),
         pools(summary, paint),
+        shares::subscribers(&summary.shares, paint),
+        shares::tenants(&summary.shares, paint),
         findings(summary, paint),
     ] {
-        out.push_str(&section);
-        out.push_str("\n\n");
+        if !section.is_empty() {
+            out.push_str(&section);
+            out.push_str("\n\n");
+        }
     }
     let _ = writeln!(
         out,

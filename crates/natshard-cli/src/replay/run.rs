@@ -15,6 +15,7 @@ use super::plan::Plan;
 use super::progress::Progress as Bar;
 use super::reader::WindowReader;
 use super::sampler::Sampler;
+use super::shares::{Refused, Shares};
 use super::summary::{Lives, Pool, Summary};
 use super::survey::Survey;
 use super::tap::{Log, Tap};
@@ -39,6 +40,7 @@ struct Traffic<'c> {
     /// Faults that the last census showed, before and after everything was given back.
     census_faults: Vec<String>,
     leased: BTreeMap<String, u64>,
+    shares: Shares,
     /// Packets that were given to the workers.
     packets: u64,
 }
@@ -123,6 +125,7 @@ pub(super) fn replay(
         handled,
         simulated,
         pools: pools(&context, &traffic.leased, &sampler.peaks),
+        shares: Shares::default(),
         default_pools: context.plan.is_default,
         shards,
         amplify: args.amplify,
@@ -155,6 +158,8 @@ fn fold(
     summary.sessions.peak = traffic.sessions_peak.max(peak(|it| it.sessions_peak));
     summary.leases.peak = traffic.tuples_peak.max(peak(|it| it.leases_peak));
 
+    summary.shares = traffic.shares;
+    let mut refused_hosts = Refused::default();
     let mut tenures: Vec<Tenures> = Vec::new();
     for ledger in traffic.ledgers {
         summary.counts += ledger.counts;
@@ -168,12 +173,16 @@ fn fold(
                 *summary.refused.entry(reason.name()).or_default() += refused;
             }
         }
+        for (host, times) in ledger.refused_hosts {
+            *refused_hosts.entry(host).or_default() += times;
+        }
         tenures.push(ledger.tenures);
         let (total, kept) = ledger.leases.into_parts();
         summary.leases_total += total;
         summary.lease_samples.extend(kept);
     }
     summary.lease_samples.sort_by_key(|it| it.at);
+    summary.shares.refused(&context.plan, refused_hosts);
 
     let hold_down = u64::try_from(context.plan.hold_down.as_millis()).unwrap_or(u64::MAX);
     let judgement = Tenures::judge(tenures, hold_down);
@@ -260,6 +269,7 @@ fn run_windows<'c>(
         let alive = team.latest.iter().map(|it| it.1).sum();
         census_faults.extend(census::faults_at_end(&census, alive));
         sampler.keep(&census, reader.clock());
+        let shares = Shares::take(&context.engine, &context.plan, &census);
         let leased = census
             .pools
             .iter()
@@ -281,6 +291,7 @@ fn run_windows<'c>(
             tuples_peak,
             census_faults,
             leased,
+            shares,
             packets,
         })
     })

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::counts::Counts;
 use super::leases::LeaseSample;
+use super::shares::{Shared, Shares};
 use crate::config::grouped;
 use crate::report::data::{Count, Figure, FigureValue, Flow, PoolUsed, Report, Sample, Verify};
 use crate::verify::Findings;
@@ -40,6 +41,8 @@ pub(super) struct Summary {
     pub(super) simulated: Duration,
     /// The pools, with what was leased of them.
     pub(super) pools: Vec<Pool>,
+    /// What subscribers and tenants had of them.
+    pub(super) shares: Shares,
     /// Whether they are the default ones.
     pub(super) default_pools: bool,
     /// Worker threads.
@@ -135,17 +138,31 @@ impl Summary {
         if self.amplify > 1 {
             notes.push(format!("Each inside host stands for {}.", self.amplify));
         }
+        let thresholds = self.shares.tenants.iter().filter_map(Shared::reached);
+        notes.extend(thresholds.map(|it| format!("{it}.")));
+        let subscribers = self.shares.subscribers.as_ref().map(|it| {
+            let blocks = it.port_blocks().map(|(assigned, released)| {
+                format!(
+                    ", {} port blocks assigned, {} given back",
+                    grouped(assigned.into()),
+                    grouped(released.into())
+                )
+            });
+            let active = grouped(it.active().into());
+            let detail = format!("{active} active at the end{}", blocks.unwrap_or_default());
+            count("subscribers", it.known, detail)
+        });
         Report {
             title: self.title(),
             command: command.into(),
             version: env!("CARGO_PKG_VERSION").into(),
-            summary: vec![
-                count(
+            summary: [
+                Some(count(
                     "packets",
                     read.read,
                     format!("in {:.1} s of simulated time", self.simulated.as_secs_f64()),
-                ),
-                count(
+                )),
+                Some(count(
                     "translated",
                     read.translated(),
                     format!(
@@ -153,10 +170,15 @@ impl Summary {
                         grouped(read.inside_to_outside.into()),
                         grouped(read.outside_to_inside.into())
                     ),
-                ),
-                count("sessions", self.sessions.begun, lives(&self.sessions)),
-                count("leases", self.leases.begun, lives(&self.leases)),
-                Figure {
+                )),
+                Some(count(
+                    "sessions",
+                    self.sessions.begun,
+                    lives(&self.sessions),
+                )),
+                Some(count("leases", self.leases.begun, lives(&self.leases))),
+                subscribers,
+                Some(Figure {
                     label: "packets per second".into(),
                     value: FigureValue::Count(self.packets_per_second() as u64),
                     detail: format!(
@@ -164,8 +186,11 @@ impl Summary {
                         self.shards,
                         if self.shards == 1 { "" } else { "s" }
                     ),
-                },
-            ],
+                }),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
             verify: Verify {
                 round_trips: self.findings.round_trips,
                 round_trip_mismatches: self.findings.round_trip_mismatches,

@@ -144,6 +144,10 @@ impl Names for PlanNames<'_> {
         }
     }
 
+    fn configuration(&self, pool: PoolId) -> Option<LoggedPool> {
+        self.find(pool).map(LoggedPool::of)
+    }
+
     /// The inside address; with its VPC in front where there are several.
     fn subscriber(&self, pool: PoolId, subscriber: u64) -> Cow<'_, str> {
         let number = Subscriber::from_number(subscriber);

@@ -2,6 +2,7 @@
 
 use natshard::Protocol;
 
+use super::computed;
 use super::notes;
 use super::question::Question;
 use super::run::{Gap, Run, Segment};
@@ -101,8 +102,7 @@ pub(super) fn answer(
                 found.extend(candidate(question, run, segment, tenure));
             }
             if let Some(moment) = moment {
-                let pools = run.header.iter().flat_map(|it| &it.pools);
-                computed(question, pools, &run.log, &mut found);
+                computed::at_moment(question, run, moment, &mut found);
                 answer
                     .notes
                     .extend(notes::of_moment(question, run, &tenures, moment));
@@ -136,17 +136,13 @@ fn elsewhere(
     answer: &mut Answer,
 ) {
     if let Some((path, pools)) = configured {
-        computed(question, pools, path, &mut answer.candidates);
+        answer
+            .candidates
+            .extend(computed::by_pools(question, pools, path));
         return;
     }
     for run in runs {
-        let before = answer.candidates.len();
-        let pools = run.header.iter().flat_map(|it| &it.pools);
-        computed(question, pools, &run.log, &mut answer.candidates);
-        for candidate in &mut answer.candidates[before..] {
-            let doubt = "computed as the log says, which does not cover that time";
-            candidate.doubts.push(doubt.into());
-        }
+        computed::elsewhere(question, run, &mut answer.candidates);
     }
 }
 
@@ -304,42 +300,6 @@ fn neighbours(question: &Question, run: &Run, tenures: &[Tenure]) -> Vec<Candida
         found.extend(before.into_iter().chain(after));
     }
     found
-}
-
-/// Candidates by computation, from the pools that hold the address.
-fn computed<'a>(
-    question: &Question,
-    pools: impl IntoIterator<Item = &'a LoggedPool>,
-    log: &str,
-    found: &mut Vec<Candidate>,
-) {
-    let address = question.public.ip();
-    for pool in pools.into_iter().filter(|it| it.contains(address)) {
-        let Some(map) = pool.deterministic_map() else {
-            continue;
-        };
-        for protocol in question.protocols() {
-            let port = question.public.port();
-            let Some(subscriber) = map.subscriber(protocol, address, port) else {
-                continue;
-            };
-            let Some((_, ports)) = map.range(subscriber, protocol) else {
-                continue;
-            };
-            found.push(Candidate {
-                place: Place::Held,
-                protocol,
-                subscriber: Some(pool.subscriber(subscriber)),
-                pool: pool.name.clone(),
-                source: Source::Computed,
-                ports: (*ports.start(), *ports.end()),
-                from: None,
-                until: None,
-                doubts: Vec::new(),
-                log: log.into(),
-            });
-        }
-    }
 }
 
 fn coverage(run: &Run) -> Coverage {

@@ -9,6 +9,9 @@
 //! called uncertain; and all who are possible are named.
 
 mod answer;
+#[cfg(test)]
+mod changes_tests;
+mod computed;
 mod notes;
 mod output;
 mod progress;
@@ -181,20 +184,28 @@ fn ranges_of(
     configured: Option<(&str, &[LoggedPool])>,
 ) -> Result<Vec<ranges::Range>> {
     let protocol = args.protocol.map(Word::protocol);
-    let mut sources: Vec<(&str, &[LoggedPool])> = configured.into_iter().collect();
-    for run in runs {
-        let pools = run.header.iter().map(|it| it.pools.as_slice());
-        sources.extend(pools.map(|pools| (run.log.as_str(), pools)));
+    let mut sources: Vec<(String, Vec<&LoggedPool>)> = Vec::new();
+    if let Some((path, pools)) = configured {
+        sources.push((path.into(), pools.iter().collect()));
     }
-    let mut all = sources.iter().flat_map(|it| it.1);
+    for run in runs {
+        sources.push((run.log.clone(), run.first_pools().collect()));
+        for change in &run.changes {
+            if let run::Configured::So(pool) = &change.now {
+                let since = format!("{}, from {}", run.log, change.time);
+                sources.push((since, vec![&**pool]));
+            }
+        }
+    }
+    let mut all = sources.iter().flat_map(|it| &it.1);
     if !all.any(|it| it.deterministic.is_some()) {
         return Err(anyhow!(
             "there is no deterministic pool: of others, only the log of a time says who has what"
         ));
     }
     let mut found: Vec<ranges::Range> = Vec::new();
-    for (source, pools) in sources {
-        for range in ranges::ranges(who, protocol, source, pools) {
+    for (source, pools) in &sources {
+        for range in ranges::ranges(who, protocol, source, pools.iter().copied()) {
             let same = |it: &ranges::Range| {
                 ranges::Range {
                     source: String::new(),

@@ -4,13 +4,16 @@ use natshard::Protocol;
 
 use super::answer::{Answer, Moment, Place, moment};
 use super::question::Question;
-use super::run::{Gap, Run, Segment, Why};
+use super::run::{Configured, Gap, Run, Segment, Why};
 use super::tenure::{Edge, Tenure};
 use crate::config::grouped;
 use crate::events::LoggedPool;
 
 /// The most gaps that are named one by one.
 const GAPS: usize = 5;
+
+/// The most changes of the configuration that are named.
+const CHANGES: usize = 5;
 
 /// A gap in words.
 pub(super) fn gap(run: &Run, gap: &Gap) -> String {
@@ -48,6 +51,24 @@ pub(super) fn of_run(run: &Run) -> Vec<String> {
             "{log} lacks {} of its lines, {plural}{place}; a capture with its clock may be among \
              them",
             grouped(count.into())
+        ));
+    }
+    if !run.changes.is_empty() {
+        let said = run.changes.iter().take(CHANGES).map(|it| {
+            let what = match it.now {
+                Configured::So(_) => "configured",
+                Configured::Unknown => "configured in a way the log does not say",
+                Configured::NoLonger => "removed",
+            };
+            format!("pool {} was {what} at {}", it.pool, it.time)
+        });
+        let said = said.collect::<Vec<_>>().join(", ");
+        let more = match run.changes.len().saturating_sub(CHANGES) {
+            0 => String::new(),
+            more => format!(" and {} more", grouped(more as u128)),
+        };
+        notes.push(format!(
+            "{log} has changes of the configuration: {said}{more}"
         ));
     }
     if run.cut {
@@ -187,10 +208,9 @@ pub(super) fn of_answer(
     answer: &Answer,
 ) -> Vec<String> {
     let mut notes = Vec::new();
-    let from_logs = runs.iter().filter_map(|it| it.header.as_ref());
-    let pools: Vec<&LoggedPool> = from_logs
-        .clone()
-        .flat_map(|it| &it.pools)
+    let pools: Vec<&LoggedPool> = runs
+        .iter()
+        .flat_map(Run::pools)
         .chain(configured.into_iter().flat_map(|it| it.1))
         .collect();
     let address = question.public.ip();
@@ -219,9 +239,11 @@ pub(super) fn of_answer(
             ));
         }
     }
-    let silent = from_logs
-        .filter(|it| !it.leases)
-        .flat_map(|it| &it.pools)
+    let tells_blocks = |run: &&Run| run.header.as_ref().is_some_and(|it| !it.leases);
+    let silent = runs
+        .iter()
+        .filter(tells_blocks)
+        .flat_map(Run::pools)
         .filter(|it| it.contains(address) && it.port_block_size.is_none());
     for pool in silent.filter(|it| it.deterministic.is_none()) {
         notes.push(format!(

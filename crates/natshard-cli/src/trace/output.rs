@@ -177,7 +177,8 @@ fn row(it: &Candidate, marks: &str) -> [Cell; 8] {
         None => other.into(),
     };
     let (from, until) = match it.source {
-        Source::Computed => ("always", "always"),
+        Source::Computed if it.from.is_none() && it.until.is_none() => ("always", "always"),
+        Source::Computed => ("the beginning", "still so"),
         _ if it.until.is_none() && it.doubts.is_empty() => ("not known", "still held"),
         _ => ("not known", "not known"),
     };

@@ -19,11 +19,11 @@ pub(super) struct Range {
 }
 
 /// The ranges of a subscriber in these pools.
-pub(super) fn ranges(
+pub(super) fn ranges<'a>(
     subscriber: &str,
     protocol: Option<Protocol>,
     source: &str,
-    pools: &[LoggedPool],
+    pools: impl IntoIterator<Item = &'a LoggedPool>,
 ) -> Vec<Range> {
     let mut found = Vec::new();
     for pool in pools {

@@ -9,7 +9,7 @@ use natshard::Protocol;
 
 use super::progress::Progress;
 use super::question::Question;
-use super::run::{Kept, Run};
+use super::run::{Change, Configured, Kept, Run};
 use crate::events::{Clock, End, EventRecord, Header, Line, Lost, SCHEMA_VERSION};
 
 /// The longest line that is believed; a header with thousands of pools fits.
@@ -161,7 +161,7 @@ impl<'q> LogReader<'q> {
                 let lost: Lost = parse(bytes)?;
                 let run = self.run(log, first, line.number);
                 if run.line(line.number, Some(lost.engine_ms)) {
-                    run.lost(lost.lost, lost.since_engine_ms, lost.engine_ms);
+                    run.lost(lost.lost, lost.since_engine_ms, lost.engine_ms, lost.shard);
                 }
             }
             "end" => {
@@ -192,6 +192,7 @@ impl<'q> LogReader<'q> {
                 return Err("time and engine_ms of the events do not go together".into());
             }
             run.kept.extend(kept);
+            run.changes.extend(change(event));
         }
         Ok(())
     }
@@ -232,6 +233,23 @@ fn beginning(line: &[u8]) -> String {
         }
         _ => "it is no event log; `natshard replay --events LOG` writes them".into(),
     }
+}
+
+/// The record, if it is about a pool's configuration.
+fn change(event: &EventRecord<'_>) -> Option<Change> {
+    let is_change = event.name == "pool_configured";
+    is_change.then(|| Change {
+        line: event.number,
+        sequence: event.sequence,
+        engine: event.engine_ms,
+        time: event.time,
+        pool: event.pool.clone().into_owned(),
+        now: match &event.configuration {
+            _ if event.change.as_deref() == Some("removed") => Configured::NoLonger,
+            Some(pool) => Configured::So(pool.clone()),
+            None => Configured::Unknown,
+        },
+    })
 }
 
 /// The record, if it is about the tuple.

@@ -2,7 +2,7 @@
 
 use natshard::Protocol;
 
-use crate::events::{Clock, Header, Stamp};
+use crate::events::{Clock, Header, LoggedPool, Stamp};
 
 /// The most gaps kept apart; further ones are one with the last.
 const GAPS: usize = 4096;
@@ -32,6 +32,31 @@ pub(super) struct Kept {
     pub(super) ports: (u16, u16),
 }
 
+/// A change of a pool's configuration.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Change {
+    /// Which line of the run.
+    pub(super) line: u64,
+    /// The order of events.
+    pub(super) sequence: u64,
+    /// Engine time.
+    pub(super) engine: u64,
+    /// The wall clock.
+    pub(super) time: Stamp,
+    pub(super) pool: String,
+    /// What holds from then on.
+    pub(super) now: Configured,
+}
+
+/// How a pool is configured.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Configured {
+    So(Box<LoggedPool>),
+    /// The log does not say.
+    Unknown,
+    NoLonger,
+}
+
 /// Why something is not in the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Why {
@@ -55,9 +80,16 @@ pub(super) struct Gap {
     pub(super) until: u64,
     /// The numbers of missing lines; empty otherwise.
     numbers: (u64, u64),
+    /// The shard whose events they are, where only those were lost.
+    shard: Option<usize>,
 }
 
 impl Gap {
+    /// Whether a change of the configuration may be among them: no shard tells of those.
+    pub(super) const fn hides_changes(&self) -> bool {
+        self.shard.is_none()
+    }
+
     /// Whether something of it may have happened after the line of that engine time and number.
     pub(super) fn is_after(&self, engine: u64, line: u64) -> bool {
         // Lines are written in order.
@@ -118,6 +150,8 @@ pub(super) struct Run {
     pub(super) segments: Vec<Segment>,
     pub(super) gaps: Vec<Gap>,
     pub(super) kept: Vec<Kept>,
+    /// In order, once all lines were read.
+    pub(super) changes: Vec<Change>,
     /// Events read.
     pub(super) events: u64,
     /// Lines that were there before.
@@ -141,6 +175,7 @@ impl Run {
             segments: Vec::new(),
             gaps: Vec::new(),
             kept: Vec::new(),
+            changes: Vec::new(),
             events: 0,
             repeated: 0,
             ended: false,
@@ -170,6 +205,7 @@ impl Run {
                 since: if is_first { 0 } else { self.last },
                 until: engine,
                 numbers: (self.next, number),
+                shard: None,
             };
             self.push(gap);
         }
@@ -179,13 +215,14 @@ impl Run {
     }
 
     /// Events that the NAT knows it lost.
-    pub(super) fn lost(&mut self, count: u64, since: u64, until: u64) {
+    pub(super) fn lost(&mut self, count: u64, since: u64, until: u64, shard: Option<usize>) {
         self.push(Gap {
             why: Why::Lost,
             count,
             since,
             until,
             numbers: (0, 0),
+            shard,
         });
     }
 
@@ -197,6 +234,7 @@ impl Run {
                 last.since = last.since.min(gap.since);
                 last.until = last.until.max(gap.until);
                 last.numbers = (0, 0);
+                last.shard = last.shard.filter(|shard| gap.shard == Some(*shard));
             }
             _ => self.gaps.push(gap),
         }
@@ -273,6 +311,7 @@ impl Run {
         self.segments.extend(later.segments);
         self.gaps.extend(later.gaps.into_iter().skip(1));
         self.kept.extend(later.kept);
+        self.changes.extend(later.changes);
         self.events += later.events;
         self.repeated += later.repeated;
         self.last = self.last.max(later.last);
@@ -306,6 +345,8 @@ impl Run {
         }
         self.kept.sort_by_key(|it| it.sequence);
         self.kept.dedup();
+        self.changes.sort_by_key(|it| (it.engine, it.sequence));
+        self.changes.dedup();
         self.gaps.sort_by_key(|it| (it.since, it.until));
     }
 
@@ -319,10 +360,23 @@ impl Run {
         self.header.as_ref().map(|it| it.hold_down_ms)
     }
 
+    /// The pools that the run began with.
+    pub(super) fn first_pools(&self) -> impl Iterator<Item = &LoggedPool> {
+        self.header.iter().flat_map(|it| &it.pools)
+    }
+
+    /// Every pool there was, as often as it was configured.
+    pub(super) fn pools(&self) -> impl Iterator<Item = &LoggedPool> {
+        let changed = self.changes.iter().filter_map(|it| match &it.now {
+            Configured::So(pool) => Some(&**pool),
+            Configured::Unknown | Configured::NoLonger => None,
+        });
+        self.first_pools().chain(changed)
+    }
+
     /// The realm of a pool, or the pool where that is not known: where its tuples are unique.
     pub(super) fn realm<'a>(&'a self, pool: &'a str) -> &'a str {
-        let pools = self.header.iter().flat_map(|it| &it.pools);
-        let mut of = pools.filter(|it| it.name == pool);
+        let mut of = self.pools().filter(|it| it.name == pool);
         of.next().map_or(pool, |it| it.realm.as_str())
     }
 

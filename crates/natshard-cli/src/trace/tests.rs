@@ -21,7 +21,7 @@ use super::run::Run;
 use crate::events::{Clock, EventLog, Header, LoggedPool, Names, SCHEMA_VERSION, Stamp, Told};
 
 /// 2026-01-05T10:00:00Z.
-const BASE: i64 = 1_767_607_200_000;
+pub(super) const BASE: i64 = 1_767_607_200_000;
 const HOLD: u64 = 120_000;
 
 struct Numbers;
@@ -33,6 +33,10 @@ impl Names for Numbers {
 
     fn subscriber(&self, _: PoolId, subscriber: u64) -> Cow<'_, str> {
         subscriber.to_string().into()
+    }
+
+    fn configuration(&self, _: PoolId) -> Option<LoggedPool> {
+        None
     }
 }
 
@@ -50,7 +54,7 @@ fn address() -> IpAddr {
     "203.0.113.7".parse().unwrap()
 }
 
-fn header(resolution: u64) -> Header {
+pub(super) fn header(resolution: u64) -> Header {
     Header {
         schema_version: SCHEMA_VERSION,
         program: "natshard".into(),
@@ -67,11 +71,12 @@ fn header(resolution: u64) -> Header {
             excluded_addresses: vec![],
             port_block_size: Some(64),
             deterministic: None,
+            subscriber_limit: None,
         }],
     }
 }
 
-fn clock(engine_ms: u64, wall: i64) -> Clock {
+pub(super) fn clock(engine_ms: u64, wall: i64) -> Clock {
     Clock {
         time: Stamp(BASE + wall),
         engine_ms,
@@ -168,7 +173,7 @@ fn question(port: u16, protocol: Option<Protocol>, at: &str, within: u64) -> Que
     }
 }
 
-fn runs(question: &Question, logs: &[&[u8]]) -> Vec<Run> {
+pub(super) fn runs(question: &Question, logs: &[&[u8]]) -> Vec<Run> {
     let mut reader = LogReader::new(Some(question), Progress::new(false, None));
     for (at, bytes) in logs.iter().enumerate() {
         reader.lines(&format!("log{at}"), *bytes).unwrap();
@@ -176,11 +181,11 @@ fn runs(question: &Question, logs: &[&[u8]]) -> Vec<Run> {
     reader.finish()
 }
 
-fn ask(question: &Question, logs: &[&[u8]]) -> Answer {
+pub(super) fn ask(question: &Question, logs: &[&[u8]]) -> Answer {
     answer(question, &runs(question, logs), None)
 }
 
-fn who(answer: &Answer) -> Vec<(&str, Place, bool)> {
+pub(super) fn who(answer: &Answer) -> Vec<(&str, Place, bool)> {
     answer
         .candidates
         .iter()
@@ -212,7 +217,7 @@ fn two() -> Vec<u8> {
 }
 
 /// A log without some of its lines, counted from 0.
-fn without(log: &[u8], lines: impl Fn(usize) -> bool) -> Vec<u8> {
+pub(super) fn without(log: &[u8], lines: impl Fn(usize) -> bool) -> Vec<u8> {
     let kept = log.split_inclusive(|it| *it == b'\n').enumerate();
     kept.filter(|(at, _)| !lines(*at))
         .flat_map(|(_, line)| line.to_vec())

@@ -49,6 +49,10 @@ pub const PORTS: usize = if MODEL { 2 } else { 256 };
 /// 64-bit words of a set of ports.
 pub const WORDS: usize = PORTS.div_ceil(64);
 
+/// Rested stamps of a block are forgotten by the first visitor so many slices after the last time.
+/// Visits are a rest apart, so that no stamp grows as old as a cycle before.
+const REFRESHED_AFTER: u64 = if MODEL { 1 } else { 47 };
+
 /// The state of a block and what shards that look for one note about it. A release touches none of
 /// it.
 #[derive(Debug)]
@@ -313,7 +317,7 @@ impl<'a> BlockRef<'a> {
 
     /// Whether stamps of this block could come round before the next visit but one.
     fn is_stale(&self, now: u64) -> bool {
-        now.saturating_sub(self.block.refreshed.get()) >= u64::from(stamp::CYCLE) * 3 / 8
+        now.saturating_sub(self.block.refreshed.get()) >= REFRESHED_AFTER
     }
 
     /// Whether somebody judges or refreshes the block at this moment.
@@ -349,12 +353,11 @@ impl<'a> BlockRef<'a> {
         self.block.refreshed.set(clock.slice());
     }
 
-    /// Whether a stamp says that a port is nobody's and has rested. Read before the time: it is of
-    /// no later slice.
-    fn is_rested(&self, byte: u8, clock: &Clock) -> bool {
+    /// Whether a byte says that its port is nobody's and has rested. It was read before the moment,
+    /// and so bears the stamp of no later one.
+    fn is_rested(&self, byte: u8, moment: Moment, clock: &Clock) -> bool {
         stamp::is_nobodys(byte)
-            && (byte == stamp::IDLE
-                || u64::from(stamp::age(byte, clock.moment().stamp())) >= clock.rest())
+            && (byte == stamp::IDLE || u64::from(stamp::age(byte, moment.stamp())) >= clock.rest())
     }
 
     /// Judges the ports of a block this shard owns and takes those that `choose` picks of the

@@ -44,6 +44,21 @@ impl BlockRef<'_> {
         }
     }
 
+    /// [`condemn`](Self::condemn), unless the block turns out to be somebody's *after* the mark:
+    /// whoever claims something of it before that has to see it kept.
+    pub(crate) fn condemn_unless(&self, clock: &Clock, owned: impl Fn() -> bool) -> bool {
+        if planted::on(Bug::CondemnLooksAtOwnersFirst) {
+            return !owned() && self.condemn(clock);
+        }
+        if !self.condemn(clock) {
+            return false;
+        }
+        if owned() {
+            self.keep_assigned();
+        }
+        self.state().is_condemned()
+    }
+
     /// Takes one of these ports that has rested, drawn evenly by `draw` (a number below its
     /// argument). The caller has called [`keep_assigned`](Self::keep_assigned) in this burst, and
     /// afterwards looks whether the port was its to take.
@@ -77,8 +92,8 @@ impl BlockRef<'_> {
         if clock.is_counting() && byte != stamp::IDLE {
             clock.count_warmed(1);
         }
-        // A token of an earlier lease of this port finds the tag odd until now, and different from
-        // now on: neither is its own.
+        // If a token of an earlier lease is about, that lease was given back by it, and it finds the
+        // tag odd until now and another one from now on.
         let place = self.base + port;
         let tag = self.cold.tags.get(place);
         self.cold.tags.set(place, (tag | 1).wrapping_add(1));
@@ -89,8 +104,13 @@ impl BlockRef<'_> {
     /// winner writes it again nobody else can take the port.
     fn win(&self, port: usize, mark: u8, clock: &Clock) -> Option<u8> {
         let place = self.base + port;
+        let early = planted::on(Bug::TakeReadsTheTimeFirst).then(|| clock.moment());
+        let can_be_had = |byte| {
+            planted::on(Bug::TakeOfAHeldPort)
+                || self.is_rested(byte, early.unwrap_or_else(|| clock.moment()), clock)
+        };
         let byte = self.cold.stamps.acquire(place);
-        if !self.is_rested(byte, clock) {
+        if !can_be_had(byte) {
             return None;
         }
         if planted::on(Bug::TakeWithoutStamp) {
@@ -99,7 +119,7 @@ impl BlockRef<'_> {
             return None;
         }
         // The byte won may have been written after the look, with a stamp that has come round.
-        if self.is_rested(byte, clock) {
+        if can_be_had(byte) {
             return Some(byte);
         }
         self.cold.stamps.publish(place, byte);

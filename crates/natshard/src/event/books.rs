@@ -171,7 +171,9 @@ impl PoolBooks {
             },
             EventKind::AddressesExhausted { .. }
             | EventKind::PortsExhausted { .. }
-            | EventKind::QuotaExceeded { .. } => Ok(()),
+            | EventKind::QuotaExceeded { .. }
+            | EventKind::SubscribersExceeded { .. }
+            | EventKind::PoolConfigured { .. } => Ok(()),
         }
     }
 }

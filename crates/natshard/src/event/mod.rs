@@ -5,6 +5,7 @@
 
 mod alarms;
 mod books;
+mod changes;
 mod config;
 mod kind;
 mod reader;
@@ -12,7 +13,8 @@ mod ring;
 
 pub(crate) use alarms::Alarms;
 pub use books::{EventBooks, EventContradiction, PoolBooks};
+pub(crate) use changes::Changes;
 pub use config::EventConfig;
-pub use kind::{Event, EventKind, Holder, PortRange};
+pub use kind::{Event, EventKind, Holder, Limit, PoolChange, PortRange};
 pub use reader::{EventReader, EventSink};
 pub(crate) use ring::EventRings;

@@ -51,7 +51,7 @@ impl EventRings {
         self.sequence.draw()
     }
 
-    /// Tells an event; `shard` is `None` outside of any. Never waits.
+    /// Tells an event; `shard` is `None` outside of any. Never waits. Whether there was room.
     pub(crate) fn tell(
         &self,
         shard: Option<usize>,
@@ -59,7 +59,7 @@ impl EventRings {
         at: Tick,
         pool: PoolId,
         kind: EventKind,
-    ) {
+    ) -> bool {
         let ring = &self.rings[shard.unwrap_or(self.rings.len() - 1)];
         let event = Event {
             sequence,
@@ -67,9 +67,11 @@ impl EventRings {
             pool,
             kind,
         };
-        if ring.events.push(event).is_err() {
+        let told = ring.events.push(event).is_ok();
+        if !told {
             ring.lost.add(1);
         }
+        told
     }
 
     /// How many events were lost so far.

@@ -608,6 +608,14 @@ impl<'a> Books<'a> {
         }
     }
 
+    /// How many port blocks are charged, by protocol.
+    pub(crate) fn port_blocks(&self) -> [u16; 3] {
+        let active = self.active();
+        active.map_or([0; 3], |active| {
+            Counts(active.blocks_held.get()).since(Counts::default())
+        })
+    }
+
     /// Remembers a port block that was charged.
     pub(crate) fn note_block(&self, bits: u64) {
         let Some(active) = self.active() else { return };
@@ -640,7 +648,7 @@ impl<'a> Books<'a> {
         places.map(Word::get).filter(|&bits| bits != 0)
     }
 
-    /// Whether a refusal is to be told: once, until [`clear_told`](Self::clear_told).
+    /// Whether a refusal is to be told: once, until [`recover`](Self::recover).
     pub(crate) fn tell_once(&self, protocol: Protocol) -> bool {
         let bit = 1 << protocol.as_index();
         self.active()

@@ -9,9 +9,12 @@ use crate::block::{Mask, PORTS, Phase};
 use crate::error::AllocError;
 use crate::event::{EventKind, PortRange};
 use crate::fair::policy::PortBlocks;
-use crate::fair::unit::{Owner, PortBlock, QUARTER, QUARTERS, Unit};
+use crate::fair::titles::{Missed, Owner, Unclaimed};
+use crate::fair::unit::{PortBlock, QUARTER, QUARTERS, Unit};
 use crate::fair::{Books, Claimed};
 use crate::hints::Hint;
+use crate::id::PoolId;
+use crate::inner::PoolCounters;
 use crate::layout::{Layout, PoolLayout};
 use crate::lease::Lease;
 use crate::page::Page;
@@ -158,20 +161,30 @@ impl Work<'_> {
         wanted: &Mask,
     ) -> Option<usize> {
         let titles = page.titles()?;
-        let here = page.block(unit.block);
-        if wanted.is_empty() || !titles.is_owned(unit, owner) || !here.keep_assigned() {
-            return None;
-        }
+        let clock = &self.inner.ground.clock;
         let random = &mut self.worker.random;
         let draw = |below: u32| ((u64::from(random.next_u32()) * u64::from(below)) >> 32) as u32;
-        let clock = &self.inner.ground.clock;
-        let taken = here.take_shared(self.worker.id, clock, wanted, draw)?;
-        if !titles.is_owned(unit, owner) {
-            here.put_back_taken(taken);
-            page.settle(unit.block);
-            return None;
+        let taken = titles.take(
+            unit,
+            owner,
+            page.block(unit.block),
+            (self.worker.id, clock),
+            wanted,
+            draw,
+        );
+        match taken {
+            Ok(taken) => Some(taken.port),
+            Err(Missed::Nothing) => None,
+            Err(Missed::PutBack) => {
+                page.settle(unit.block);
+                None
+            }
         }
-        Some(taken.port)
+    }
+
+    /// This shard's counters of a pool.
+    fn count_of(&self, pool: PoolId) -> &PoolCounters {
+        self.shard.pools.get_or_grow(pool.as_index())
     }
 
     /// The lease of a port taken out of an assigned block.
@@ -182,11 +195,7 @@ impl Work<'_> {
         block: usize,
         port: usize,
     ) -> Lease {
-        self.shard
-            .pools
-            .get_or_grow(pool.id.as_index())
-            .allocated
-            .bump(1);
+        self.count_of(pool.id).allocated.bump(1);
         let tag = page.block(block).tag(port);
         let number = (block * PORTS + port) as u16;
         Lease::new(page, number, tag, Self::flags(pool))
@@ -220,6 +229,7 @@ impl Work<'_> {
             ports: self.inner.port_range(layout, block),
         };
         self.tell(pool.id, kind);
+        self.count_of(pool.id).port_blocks_assigned.bump(1);
         // Only now can it be given back: whoever does tells of it later.
         books.note_block(block.to_bits());
         Ok(())
@@ -310,14 +320,17 @@ impl Work<'_> {
         let start = self.worker.random.next_u32() as usize;
         for index in 0..units.len {
             let unit = units.list[(start + index) % units.len];
-            if unit.ports().and(&ports).is_empty() || !titles.claim(unit, search.owner) {
+            if unit.ports().and(&ports).is_empty() {
                 continue;
             }
-            if !here.keep_assigned() {
-                titles.disclaim(unit);
-                // Whoever had the block assigned since has found these quarters taken.
-                page.settle(block);
-                return false;
+            match titles.claim_in(unit, search.owner, here) {
+                Ok(()) => {}
+                Err(Unclaimed::Owned) => continue,
+                Err(Unclaimed::Recycled) => {
+                    // Whoever had the block assigned since has found these quarters taken.
+                    page.settle(block);
+                    return false;
+                }
             }
             if !titles.has_room(block) {
                 page.unmark(Hint::HALF, block);
@@ -397,7 +410,9 @@ impl Work<'_> {
                     last,
                 },
             };
-            self.tell(crate::id::PoolId(books.pool()), kind);
+            let pool = PoolId(books.pool());
+            self.tell(pool, kind);
+            self.count_of(pool).port_blocks_released.bump(1);
             true
         };
         let owner = Owner::account(books.number);
@@ -478,14 +493,13 @@ impl Work<'_> {
             count: 1,
         };
         let titles = page.titles_or_new();
-        let claimed = titles.claim(unit, Owner::RESERVED);
-        if claimed && !here.keep_assigned() {
-            titles.disclaim(unit);
+        let claimed = titles.claim_in(unit, Owner::RESERVED, here);
+        if claimed == Err(Unclaimed::Recycled) {
             return Err(AllocError::InUse);
         }
         let only = [port].into_iter().collect();
         let taken = self.take_owned_by(page, unit, Owner::RESERVED, &only);
-        if taken.is_none() && claimed {
+        if taken.is_none() && claimed.is_ok() {
             self.reclaim_units(page, block);
         }
         let port = taken.ok_or(AllocError::InUse)?;

@@ -23,6 +23,10 @@ pub struct PoolShares {
     /// Blocks that may be borrowed: neither held nor guaranteed. Below zero when more is
     /// guaranteed than others leave at present, after a reconfiguration.
     pub lendable: i64,
+    /// Whether the pool is as full as its threshold says; never without one.
+    pub raised: bool,
+    /// How often it became so.
+    pub times_raised: u64,
     /// Everybody else, control traffic where there is headroom, and tenants by number.
     pub shares: Vec<ShareCensus>,
 }
@@ -103,8 +107,11 @@ fn list(
                 }
             };
             let shares: Vec<_> = named.chain(former).map(share).collect();
+            let (raised, times_raised) = tally.alarm();
             PoolShares {
                 protocol,
+                raised,
+                times_raised,
                 blocks: tally.blocks(),
                 lendable: lendable(tally, &shares),
                 shares,

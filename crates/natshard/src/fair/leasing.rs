@@ -183,7 +183,7 @@ impl Work<'_> {
             None => Err(AllocError::SubscriberQuota),
         };
         if had == Err(AllocError::SubscriberQuota) {
-            self.tell_quota(pool.id, protocol, &books);
+            self.tell_quota(pool, protocol, &books, charged.is_some());
         }
         // Charged before it was known how many there are to be had.
         books.uncharge(protocol, charged.unwrap_or(0) - leasing.had());

@@ -31,7 +31,8 @@ mod subscribers;
 mod table;
 mod tally;
 mod tenancy;
-mod unit;
+pub(crate) mod titles;
+pub(crate) mod unit;
 mod view;
 
 pub(crate) use account::{Books, Pairing};
@@ -50,5 +51,6 @@ pub use subscribers::{SubscriberCensus, SubscriberPorts};
 pub(crate) use table::Table;
 pub(crate) use tally::Tally;
 pub(crate) use tenancy::{Tenancies, Tenancy};
-pub(crate) use unit::{QUARTER, QUARTERS, Titles};
+pub(crate) use titles::Titles;
+pub(crate) use unit::{QUARTER, QUARTERS};
 pub use view::PoolPolicies;

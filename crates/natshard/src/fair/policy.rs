@@ -1,5 +1,6 @@
 //! The policies of a pool towards subscribers and tenants, as configured.
 
+use crate::event::Limit;
 use crate::protocol::Protocol;
 
 /// How many ports one subscriber may hold of a pool, those that rest included
@@ -62,6 +63,18 @@ impl SubscriberLimit {
             .min(u16::try_from(total).unwrap_or(u16::MAX))
     }
 
+    /// The limit that one who holds `held` meets first.
+    pub(crate) fn met(&self, held: [u16; 3], protocol: Protocol) -> Limit {
+        let each = self.each[protocol.as_index()].unwrap_or(Self::MOST);
+        let each = u32::from(each.min(Self::MOST));
+        let room = each.saturating_sub(held[protocol.as_index()].into());
+        let all: u32 = held.iter().copied().map(u32::from).sum();
+        match self.total {
+            Some(total) if total.saturating_sub(all) < room => Limit::PortsInAll(total),
+            _ => Limit::Ports(each),
+        }
+    }
+
     /// Whether anything is limited.
     pub(crate) fn is_any(&self) -> bool {
         *self != SubscriberLimit::new()
@@ -103,6 +116,17 @@ impl PortBlocks {
     pub const fn of_protocol(mut self, protocol: Protocol, blocks: u8) -> Self {
         self.each[protocol.as_index()] = Some(blocks);
         self
+    }
+
+    /// The limit that one who holds `held` meets first.
+    pub(crate) fn met(&self, held: [u16; 3], protocol: Protocol) -> Limit {
+        let room = u16::from(self.total).saturating_sub(held.iter().sum());
+        match self.each[protocol.as_index()] {
+            Some(each) if u16::from(each).saturating_sub(held[protocol.as_index()]) <= room => {
+                Limit::PortBlocks(each.into())
+            }
+            _ => Limit::PortBlocksInAll(self.total.into()),
+        }
     }
 }
 

@@ -9,7 +9,8 @@ use std::net::IpAddr;
 
 use super::assign::serves;
 use super::ranges::within;
-use super::unit::{Owner, PortBlock};
+use super::titles::Owner;
+use super::unit::PortBlock;
 use super::{Books, DeterministicMap, PortBlocks};
 use crate::block::{Mask, PORTS, Taken};
 use crate::contiguous::{Set, Sought};

@@ -44,15 +44,16 @@ impl Inner {
         self.mind(tenancy.pool(), protocol, shard);
     }
 
-    /// Tells if a pool became as full as its threshold says, or is so no longer.
+    /// Counts, and tells, if a pool became as full as its threshold says, or is so no longer.
     pub(crate) fn mind(&self, pool: PoolId, protocol: Protocol, shard: Option<usize>) {
-        let Some(events) = &self.ground.events else {
-            return;
-        };
-        let draw = || events.draw();
+        // Counted whether anybody is told or not.
+        let events = self.ground.events.as_ref();
+        let draw = || events.map(|events| events.draw());
         self.tally(pool, protocol)
             .mind(protocol, draw, |sequence, kind| {
-                events.tell(shard, sequence, self.ground.clock.now(), pool, kind);
+                if let (Some(events), Some(sequence)) = (events, sequence) {
+                    events.tell(shard, sequence, self.ground.clock.now(), pool, kind);
+                }
             });
     }
 
@@ -283,9 +284,14 @@ impl<'a> Work<'a> {
         let Some(sharing) = &pool.sharing else { return };
         let protocol = request.protocol;
         let class = sharing.claimant(request).class;
-        if self.inner.tally(pool.id, protocol).tell_once(class) {
-            let holder = sharing.holder(class);
-            self.tell(pool.id, EventKind::QuotaExceeded { protocol, holder });
+        let tally = self.inner.tally(pool.id, protocol);
+        if self.inner.ground.events.is_some() && tally.tell_once(class) {
+            let kind = EventKind::QuotaExceeded {
+                protocol,
+                holder: sharing.holder(class),
+                limit: tally.met(class),
+            };
+            self.tell(pool.id, kind);
         }
     }
 }

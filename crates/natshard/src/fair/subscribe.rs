@@ -1,9 +1,10 @@
 //! A pool's policies towards subscribers, and their books.
 
 use crate::config::PoolConfig;
-use crate::event::{EventKind, Holder};
+use crate::event::{EventKind, Holder, Limit};
 use crate::fair::{Books, DeterministicMap, PortBlocks, SubscriberLimit};
 use crate::id::PoolId;
+use crate::layout::PoolLayout;
 use crate::protocol::Protocol;
 use crate::request::Strictness;
 use crate::worker::Work;
@@ -47,11 +48,43 @@ impl<'a> Work<'a> {
         ground.books(number, self.pin)
     }
 
-    /// Tells that a subscriber met its limit, once an episode.
-    pub(super) fn tell_quota(&self, pool: PoolId, protocol: Protocol, books: &Books<'_>) {
-        if books.tell_once(protocol) {
+    /// Tells that a subscriber met its limit, once an episode. `charged` says whether it was not
+    /// the limit of ports.
+    pub(super) fn tell_quota(
+        &self,
+        pool: &PoolLayout,
+        protocol: Protocol,
+        books: &Books<'_>,
+        charged: bool,
+    ) {
+        if self.inner.ground.events.is_some() && books.tell_once(protocol) {
             let holder = Holder::Subscriber(books.subscriber());
-            self.tell(pool, EventKind::QuotaExceeded { protocol, holder });
+            let kind = EventKind::QuotaExceeded {
+                protocol,
+                holder,
+                limit: limit_met(&pool.policy, protocol, books, charged),
+            };
+            self.tell(pool.id, kind);
         }
+    }
+}
+
+/// The limit that a subscriber met.
+fn limit_met(
+    policy: &SubscriberPolicy,
+    protocol: Protocol,
+    books: &Books<'_>,
+    charged: bool,
+) -> Limit {
+    if !charged {
+        return policy.limit.met(books.held(), protocol);
+    }
+    let overflows = |ranges: &DeterministicMap| !ranges.overflow(protocol).is_empty();
+    match (&policy.ranges, &policy.blocks) {
+        (Some(ranges), blocks) if blocks.is_none() || !overflows(ranges) => {
+            Limit::Range(ranges.ports_each().into())
+        }
+        (_, Some(blocks)) => blocks.met(books.port_blocks(), protocol),
+        (_, None) => policy.limit.met(books.held(), protocol),
     }
 }

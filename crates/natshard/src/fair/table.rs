@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::chunks::Chunks;
 use crate::fair::account::Account;
 use crate::fair::actives::Actives;
-use crate::sync::{Counter, MODEL, Word};
+use crate::sync::{Counter, Flag, MODEL, Word};
 
 /// Accounts for each bucket, on average, before the number of buckets is doubled.
 const LOAD: u64 = if MODEL { 1 } else { 6 };
@@ -33,6 +33,8 @@ pub(crate) struct Table {
     size: Word,
     linked: Word,
     most: u64,
+    /// Whether it was told that there is no room.
+    told_full: Flag,
     hasher: RandomState,
     actives: Arc<Actives>,
 }
@@ -77,6 +79,7 @@ impl Table {
             size: Word::new(1),
             linked: Word::new(0),
             most: u64::from(most),
+            told_full: Flag::default(),
             hasher: RandomState::new(),
             actives: Arc::default(),
         }
@@ -93,6 +96,21 @@ impl Table {
     /// How many accounts there are.
     pub(crate) fn len(&self) -> u64 {
         self.linked.get()
+    }
+
+    /// How many accounts there can be.
+    pub(crate) fn most(&self) -> u32 {
+        self.most as u32
+    }
+
+    /// Whether this is the first refusal for want of room since a further account was made.
+    pub(crate) fn tell_full_once(&self) -> bool {
+        !self.told_full.get() && self.told_full.raise()
+    }
+
+    /// It was not told after all.
+    pub(crate) fn untell_full(&self) {
+        self.told_full.set(false);
     }
 
     /// An account by number.
@@ -141,6 +159,9 @@ impl Table {
             let linked = seen & !0xffff_ffff | u64::from(Entry::account(number).0);
             if before.exchange(seen, linked).is_ok() {
                 let linked = self.linked.add(1) + 1;
+                if self.told_full.get() {
+                    self.told_full.set(false);
+                }
                 let size = self.size.get();
                 if linked > size * LOAD && size < 1 << 30 {
                     let _ = self.size.exchange(size, size * 2);

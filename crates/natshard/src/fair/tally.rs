@@ -1,6 +1,6 @@
 //! The shares of one pool and protocol: the quota of its classes, and what is told of it.
 
-use crate::event::EventKind;
+use crate::event::{EventKind, Limit};
 use crate::fair::policy::Threshold;
 use crate::fair::quota::{ClassNumber, Holding, Quota, Short};
 use crate::protocol::Protocol;
@@ -76,6 +76,16 @@ impl Tally {
         !told.get() && told.raise()
     }
 
+    /// The limit that keeps a class from a further block.
+    pub(crate) fn met(&self, class: ClassNumber) -> Limit {
+        let (held, maximum) = (self.holding(class).held(), self.maximum(class));
+        if held >= maximum {
+            Limit::Blocks(maximum)
+        } else {
+            Limit::Unguaranteed(held)
+        }
+    }
+
     pub(crate) fn holding(&self, class: ClassNumber) -> Holding {
         self.quota.holding(class)
     }
@@ -92,6 +102,12 @@ impl Tally {
     /// What is left to borrow.
     pub(crate) fn pot(&self) -> i64 {
         self.quota.pot()
+    }
+
+    /// Whether the threshold is raised, and how often it was.
+    pub(crate) fn alarm(&self) -> (bool, u64) {
+        let alarm = self.alarm.get();
+        (alarm & RAISED != 0, alarm.div_ceil(2))
     }
 
     /// Changes how many blocks there are.
