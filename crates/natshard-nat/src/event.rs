@@ -102,6 +102,12 @@ pub struct ReleasedFrame<'a> {
 
 /// Where a burst reports to. Both methods do nothing unless overridden; `()` ignores everything.
 pub trait Sink {
+    /// Whether [`event`](Self::event) does anything with the event that a session began or ended;
+    /// where it does not, none is made.
+    fn listens(&self) -> bool {
+        true
+    }
+
     /// Something happened.
     fn event(&mut self, event: &Event) {
         let _ = event;
@@ -113,9 +119,18 @@ pub trait Sink {
     }
 }
 
-impl Sink for () {}
+impl Sink for () {
+    #[inline]
+    fn listens(&self) -> bool {
+        false
+    }
+}
 
 impl<S: Sink + ?Sized> Sink for &mut S {
+    fn listens(&self) -> bool {
+        (**self).listens()
+    }
+
     fn event(&mut self, event: &Event) {
         (**self).event(event);
     }

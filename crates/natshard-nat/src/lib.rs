@@ -90,11 +90,13 @@
 
 pub mod packet;
 
+mod addr;
 mod allocator;
 mod config;
 mod event;
 mod function;
 mod port;
+mod prefetch;
 mod reason;
 pub mod session;
 mod stats;

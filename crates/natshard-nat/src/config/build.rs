@@ -8,9 +8,10 @@ use natshard::Protocol;
 use prefix_trie::joint::JointPrefixMap;
 
 use super::fair::{self, Served};
+use super::lookup::Longest;
 use super::{
-    FragmentLimits, NatConfig, NatConfigError, NatConfigFault, NatPool, Peering, PeeringIndex,
-    PeeringTable, PoolIndex, Route, SourcePools, Withdrawn,
+    FragmentLimits, Lifetimes, NatConfig, NatConfigError, NatConfigFault, NatPool, Peering,
+    PeeringIndex, PeeringTable, PoolIndex, Route, SourcePools, Withdrawn,
 };
 use crate::packet::HopLimit;
 use crate::tuple::VpcId;
@@ -81,12 +82,20 @@ impl NatConfigBuilder {
                 faults: build.faults,
             });
         }
+        let lifetimes = self.peerings.iter().map(|it| Lifetimes::new(&it.behaviour));
+        let routes = build.routes.iter();
+        let publics = build.publics.iter();
         Ok(NatConfig {
             pools: self.pools,
-            peerings: build.tables,
-            pairs: build.pairs,
-            routes: build.routes,
-            publics: build.publics,
+            lifetimes: lifetimes.collect(),
+            peerings: build.tables.into_iter().map(Rules::table).collect(),
+            pairs: build.pairs.into_iter().collect(),
+            routes: routes
+                .map(|(vpc, it)| (*vpc, Longest::new(it, |_, to| *to)))
+                .collect(),
+            publics: publics
+                .map(|(vpc, it)| (*vpc, Longest::new(it, |_, of| *of)))
+                .collect(),
             hop_limit: self.hop_limit,
             withdrawn: self.withdrawn,
             fragments: self.fragments,
@@ -94,11 +103,35 @@ impl NatConfigBuilder {
     }
 }
 
+/// A peering with its rules, while they are collected.
+struct Rules {
+    peering: Peering,
+    sources: [JointPrefixMap<IpNet, SourcePools>; Protocol::ALL.len()],
+    destinations: JointPrefixMap<IpNet, IpNet>,
+    /// The same rules, from their inner prefix.
+    outers: JointPrefixMap<IpNet, IpNet>,
+}
+
+impl Rules {
+    fn table(self) -> PeeringTable {
+        let both = |from: IpNet, to: &IpNet| (from, *to);
+        PeeringTable {
+            peering: self.peering,
+            sources: self
+                .sources
+                .each_ref()
+                .map(|it| Longest::new(it, |_, pools| *pools)),
+            destinations: Longest::new(&self.destinations, both),
+            outers: Longest::new(&self.outers, both),
+        }
+    }
+}
+
 #[derive(Default)]
 struct Build {
     faults: Vec<NatConfigFault>,
     by_name: HashMap<String, PoolIndex>,
-    tables: Vec<PeeringTable>,
+    tables: Vec<Rules>,
     pairs: HashMap<(VpcId, VpcId), PeeringIndex>,
     routes: HashMap<VpcId, JointPrefixMap<IpNet, Route>>,
     publics: HashMap<VpcId, JointPrefixMap<IpNet, PoolIndex>>,
@@ -135,7 +168,7 @@ impl Build {
         let index = PeeringIndex(u32::try_from(self.tables.len()).unwrap_or(u32::MAX));
         self.identity(peering, index);
         self.timeouts(peering);
-        let mut table = PeeringTable {
+        let mut table = Rules {
             peering: peering.clone(),
             sources: std::array::from_fn(|_| JointPrefixMap::new()),
             destinations: JointPrefixMap::new(),
@@ -197,7 +230,7 @@ impl Build {
         }
     }
 
-    fn sources(&mut self, pools: &[NatPool], peering: &Peering, table: &mut PeeringTable) {
+    fn sources(&mut self, pools: &[NatPool], peering: &Peering, table: &mut Rules) {
         for rule in &peering.sources {
             self.host_bits(peering, "private prefix", rule.private);
             let pool = self.named_pool(pools, peering, rule.private, &rule.pool);
@@ -286,7 +319,7 @@ impl Build {
         }
     }
 
-    fn destinations(&mut self, peering: &Peering, table: &mut PeeringTable) {
+    fn destinations(&mut self, peering: &Peering, table: &mut Rules) {
         for rule in &peering.destinations {
             self.host_bits(peering, "destination prefix", rule.outer);
             self.host_bits(peering, "destination prefix", rule.inner);

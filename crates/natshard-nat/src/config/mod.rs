@@ -5,24 +5,25 @@ mod build;
 mod fair;
 mod fault;
 mod inside;
+mod lifetimes;
+mod lookup;
 mod peering;
 mod pool;
 mod store;
 mod subscriber;
 mod timeouts;
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use natshard::Protocol;
-use prefix_trie::joint::JointPrefixMap;
 
 pub use behaviour::{Behaviour, Filtering, Mapping, Pooling, PortPolicy, TcpPickup};
 pub use build::NatConfigBuilder;
 pub use fault::{NatConfigError, NatConfigFault};
 pub use inside::InsidePrefixes;
+pub(crate) use lifetimes::Lifetimes;
 pub use peering::{DestinationRule, Peering, Share, SourceRule};
 pub use pool::NatPool;
 pub(crate) use store::ConfigCache;
@@ -30,6 +31,7 @@ pub use store::ConfigStore;
 pub use subscriber::{Numbering, Subscriber, SubscriberName, SubscriberNameError};
 pub use timeouts::Timeouts;
 
+use self::lookup::{ByVpc, Longest, Sorted};
 use crate::packet::HopLimit;
 use crate::tuple::{NatTuple, VpcId};
 
@@ -136,10 +138,11 @@ impl Selection {
 #[derive(Clone, Debug)]
 pub(crate) struct PeeringTable {
     peering: Peering,
-    sources: [JointPrefixMap<IpNet, SourcePools>; Protocol::ALL.len()],
-    destinations: JointPrefixMap<IpNet, IpNet>,
-    /// The same rules, from their inner prefix.
-    outers: JointPrefixMap<IpNet, IpNet>,
+    sources: [Longest<SourcePools>; Protocol::ALL.len()],
+    /// Outer and inner prefix of the rule for an outer address.
+    destinations: Longest<(IpNet, IpNet)>,
+    /// Inner and outer prefix of the rule for an inner address.
+    outers: Longest<(IpNet, IpNet)>,
 }
 
 /// An immutable configuration of the NAT function.
@@ -147,9 +150,11 @@ pub(crate) struct PeeringTable {
 pub struct NatConfig {
     pools: Vec<NatPool>,
     peerings: Vec<PeeringTable>,
-    pairs: HashMap<(VpcId, VpcId), PeeringIndex>,
-    routes: HashMap<VpcId, JointPrefixMap<IpNet, Route>>,
-    publics: HashMap<VpcId, JointPrefixMap<IpNet, PoolIndex>>,
+    /// By [`PeeringIndex`].
+    lifetimes: Vec<Lifetimes>,
+    pairs: Sorted<(VpcId, VpcId), PeeringIndex>,
+    routes: ByVpc<Longest<Route>>,
+    publics: ByVpc<Longest<PoolIndex>>,
     hop_limit: HopLimit,
     withdrawn: Withdrawn,
     fragments: FragmentLimits,
@@ -191,17 +196,22 @@ impl NatConfig {
         &self.peerings[index.as_index()].peering
     }
 
+    /// The timeouts of the peering behind an index of this snapshot.
+    #[inline]
+    pub(crate) fn lifetimes(&self, index: PeeringIndex) -> &Lifetimes {
+        &self.lifetimes[index.as_index()]
+    }
+
     /// The peering that translates from one VPC towards another.
     #[must_use]
     pub fn peering_of(&self, inside: VpcId, outside: VpcId) -> Option<PeeringIndex> {
-        self.pairs.get(&(inside, outside)).copied()
+        self.pairs.get((inside, outside)).copied()
     }
 
     /// Where a packet from `vpc` to `destination` goes.
     #[must_use]
     pub fn route(&self, vpc: VpcId, destination: IpAddr) -> Option<Route> {
-        let (_, route) = self.routes.get(&vpc)?.get_lpm(&destination.into())?;
-        Some(*route)
+        self.routes.get(vpc)?.get(destination).copied()
     }
 
     /// What the peering of the tuple's VPC pair says about it: the longest private prefix that
@@ -217,8 +227,8 @@ impl NatConfig {
     pub(crate) fn select_in(&self, peering: PeeringIndex, tuple: &NatTuple) -> Selection {
         let table = &self.peerings[peering.as_index()];
         let source = table.sources[tuple.protocol.as_index()]
-            .get_lpm(&tuple.source.into())
-            .map(|(_, pools)| *pools);
+            .get(tuple.source)
+            .copied();
         let privileged = tuple.protocol != Protocol::Icmp && tuple.source_port.is_well_known();
         Selection {
             source: source.map(|pools| pools.pool),
@@ -226,16 +236,16 @@ impl NatConfig {
             share: source.map(|pools| pools.share).unwrap_or_default(),
             destination: table
                 .destinations
-                .get_lpm(&tuple.destination.into())
-                .map(|(outer, inner)| rebase(tuple.destination, outer, *inner)),
+                .get(tuple.destination)
+                .map(|(outer, inner)| rebase(tuple.destination, *outer, *inner)),
         }
     }
 
     /// The address by which the inside of a peering knows an address of its outside.
     pub(crate) fn outer_of(&self, peering: PeeringIndex, address: IpAddr) -> IpAddr {
         let outers = &self.peerings[peering.as_index()].outers;
-        match outers.get_lpm(&address.into()) {
-            Some((inner, outer)) => rebase(address, inner, *outer),
+        match outers.get(address) {
+            Some((inner, outer)) => rebase(address, *inner, *outer),
             None => address,
         }
     }
@@ -243,14 +253,13 @@ impl NatConfig {
     /// The pool that an address seen in the VPC `outside` belongs to, if it is one of ours there.
     #[must_use]
     pub fn public_pool(&self, outside: VpcId, address: IpAddr) -> Option<PoolIndex> {
-        let (_, pool) = self.publics.get(&outside)?.get_lpm(&address.into())?;
-        Some(*pool)
+        self.publics.get(outside)?.get(address).copied()
     }
 
     /// Whether any peering begins or ends in that VPC.
     #[must_use]
     pub fn knows(&self, vpc: VpcId) -> bool {
-        self.routes.contains_key(&vpc) || self.publics.contains_key(&vpc)
+        self.routes.get(vpc).is_some() || self.publics.get(vpc).is_some()
     }
 
     /// What becomes of TTL and hop limit.

@@ -1,11 +1,12 @@
 //! The common path: from a packet to its session, and to the rewritten frame.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use natshard::Protocol;
 
 use super::NatBurst;
+use super::express::Plain;
 use crate::allocator::{NatAllocator, NatAllocatorBurst};
 use crate::config::Behaviour;
 use crate::event::{Event, Sink};
@@ -76,26 +77,6 @@ impl Rewrite {
     }
 }
 
-/// Whether an address can be a host behind a router: not multicast, broadcast, unspecified,
-/// loopback or link-local.
-pub(super) const fn is_translatable(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => {
-            !(address.is_multicast()
-                || address.is_broadcast()
-                || address.is_unspecified()
-                || address.is_loopback()
-                || address.is_link_local())
-        }
-        IpAddr::V6(address) => {
-            !(address.is_multicast()
-                || address.is_unspecified()
-                || address.is_loopback()
-                || address.is_unicast_link_local())
-        }
-    }
-}
-
 impl Packet {
     /// `None` for a packet without ports or identifier.
     pub(super) fn of(view: &View, vpc: VpcId, spent: bool) -> Option<Self> {
@@ -153,7 +134,13 @@ impl FlowKey {
 
 impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, A, M, S> {
     /// A TCP or UDP packet or an ICMP query.
-    pub(super) fn flow(&mut self, frame: &mut [u8], view: &View, vpc: VpcId) -> Outcome {
+    pub(super) fn flow(
+        &mut self,
+        frame: &mut [u8],
+        view: &View,
+        vpc: VpcId,
+        plain: Option<&Plain>,
+    ) -> Outcome {
         let Some(packet) = Packet::of(view, vpc, self.is_spent(view)) else {
             return Err(Verdict::Dropped(DropReason::Malformed));
         };
@@ -163,6 +150,13 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         };
         if packet.spent {
             return Err(Verdict::Dropped(DropReason::TtlExceeded));
+        }
+        // Now that it has a session, the short way may be open.
+        if first.is_new
+            && let Some((packet, hint)) = plain
+            && let Some(outcome) = self.express(frame, vpc, packet, hint)
+        {
+            return Ok(outcome);
         }
         let mut rewrite = Rewrite::default();
         let (mut direction, mut to, hairpin) = self.travel(first, &packet, &mut rewrite);
@@ -233,11 +227,13 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         let id = self.sessions.insert(session);
         self.stats.sessions_created += 1;
         self.stats.sessions_peak = self.stats.sessions_peak.max(self.sessions.len() as u64);
-        self.sink.event(&Event::SessionCreated {
-            at: self.now,
-            session: self.sessions.session(id).info(),
-            outbound: half == Half::Inside,
-        });
+        if self.sink.listens() {
+            self.sink.event(&Event::SessionCreated {
+                at: self.now,
+                session: self.sessions.session(id).info(),
+                outbound: half == Half::Inside,
+            });
+        }
         Leg {
             id,
             half,

@@ -171,7 +171,7 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         self.drop_held(overdue, DropReason::FragmentTimeout);
         let foreign = self.never_translated(view, ingress.vpc);
         if fragment.is_first() {
-            let verdict = self.packet(frame, view, ingress.vpc);
+            let verdict = self.packet(frame, view, ingress.vpc, None);
             if foreign.is_none() || !matches!(verdict, Verdict::Untouched(_)) {
                 self.first_fragment(key, frame, ingress, verdict);
             }

@@ -21,6 +21,7 @@
 //!                                       timers, TCP state; one rewrite of the frame
 //! ```
 
+mod express;
 mod flow;
 mod fragment;
 mod icmp;
@@ -33,13 +34,15 @@ use std::sync::Arc;
 use ahash::RandomState;
 use natshard::{Reason, Tick};
 
+use self::express::Plain;
 use self::fragment::FragmentTable;
+use crate::addr::is_translatable;
 use crate::allocator::{NatAllocator, NatAllocatorBurst};
 use crate::config::{ConfigCache, ConfigStore, NatConfig};
 use crate::event::{Event, Sink};
 use crate::packet::{Link, Transport, View, dissect};
 use crate::reason::{DropReason, EndReason, UntouchedReason};
-use crate::session::{NatSession, NatSessionManager, SessionId, TcpPhase};
+use crate::session::{NatSessionManager, SessionId, TcpPhase};
 use crate::stats::NatStats;
 use crate::tuple::VpcId;
 use crate::verdict::Verdict;
@@ -174,17 +177,9 @@ pub struct NatBurst<'a, A: NatAllocator + 'a, M, S> {
 }
 
 impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, A, M, S> {
-    /// Translates one frame in place. Never panics, whatever the bytes; a frame with another
-    /// verdict than [`Verdict::Translated`] is left as it was.
-    pub fn process(&mut self, frame: &mut [u8], ingress: Ingress) -> Verdict {
-        self.stats.packets += 1;
-        let verdict = self.frame(frame, ingress);
-        self.stats.count(verdict);
-        verdict
-    }
-
-    fn frame(&mut self, frame: &mut [u8], ingress: Ingress) -> Verdict {
-        let view = match dissect(ingress.link, frame) {
+    fn frame(&mut self, frame: &mut [u8], ingress: Ingress, plain: Option<&Plain>) -> Verdict {
+        let view = plain.and_then(|(packet, _)| packet.view(frame));
+        let view = match view.map_or_else(|| dissect(ingress.link, frame), Ok) {
             Ok(view) => view,
             Err(skip) => {
                 return match DropReason::of_skip(skip) {
@@ -197,20 +192,26 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
                 };
             }
         };
-        if !flow::is_translatable(view.source()) || !flow::is_translatable(view.destination()) {
+        if !is_translatable(view.source()) || !is_translatable(view.destination()) {
             return Verdict::Untouched(UntouchedReason::NotUnicast);
         }
         match view.fragment() {
-            None => self.packet(frame, &view, ingress.vpc),
+            None => self.packet(frame, &view, ingress.vpc, plain),
             Some(fragment) => self.fragment(frame, &view, fragment, ingress),
         }
     }
 
     /// A packet with its transport header: whole, or the first fragment.
-    fn packet(&mut self, frame: &mut [u8], view: &View, vpc: VpcId) -> Verdict {
+    fn packet(
+        &mut self,
+        frame: &mut [u8],
+        view: &View,
+        vpc: VpcId,
+        plain: Option<&Plain>,
+    ) -> Verdict {
         let result = match view.transport() {
             Transport::Tcp { .. } | Transport::Udp { .. } | Transport::IcmpQuery { .. } => {
-                self.flow(frame, view, vpc)
+                self.flow(frame, view, vpc, plain)
             }
             Transport::IcmpError { quoted, .. } => self.icmp_error(frame, view, &quoted, vpc),
             Transport::IcmpOther { .. } => Err(Verdict::Untouched(UntouchedReason::IcmpOther)),
@@ -242,7 +243,7 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
     }
 
     fn how_expired(&self, id: SessionId) -> EndReason {
-        match self.sessions.session(id).tcp().phase() {
+        match self.sessions.tcp(id).phase() {
             TcpPhase::Closed => EndReason::Closed,
             _ => EndReason::Expired,
         }

@@ -180,12 +180,6 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
             let leases = self.stats.leases_allocated - self.stats.leases_released;
             self.stats.leases_peak = self.stats.leases_peak.max(leases);
         }
-        if let Err(verdict) = self.check_unique(tuple, public, remote_outside) {
-            if let Some(lease) = lease {
-                self.release(lease, natshard::Reason::Unused);
-            }
-            return Err(verdict);
-        }
         let info = MappingInfo {
             inside_vpc: tuple.source_vpc,
             outside_vpc: tuple.destination_vpc,
@@ -193,6 +187,13 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
             inside: tuple.source_endpoint(),
             public,
         };
+        self.sessions.expect(&info, remote_outside);
+        if let Err(verdict) = self.check_unique(tuple, public, remote_outside) {
+            if let Some(lease) = lease {
+                self.release(lease, natshard::Reason::Unused);
+            }
+            return Err(verdict);
+        }
         if lease.is_some() {
             self.sink.event(&Event::LeaseAllocated {
                 at: self.now,

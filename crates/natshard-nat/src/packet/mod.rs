@@ -21,12 +21,15 @@ mod edit;
 mod ip;
 mod layout;
 mod link;
+mod plain;
 mod skip;
 mod view;
 
 pub use dissect::dissect;
 pub use edit::{Edit, EditError, Endpoint, HopLimit, apply, apply_quoted};
 pub use link::Link;
+pub use plain::PlainPacket;
+pub(crate) use plain::{End, Replacement};
 pub use skip::{Payload, Skip};
 pub use view::{
     Family, Fragment, IcmpErrorKind, IcmpQueryKind, Quoted, QuotedTransport, TcpFlags, Transport,

@@ -2,172 +2,227 @@
 //!
 //! ```text
 //!            inside half  ─┐   ┌────────────┐       ┌──────────────────┐
-//!  packet ─▶ flow key ─────┼──▶│ Session 48 │──────▶│ Mapping 72       │
-//!            outside half ─┘   │ remote     │       │ inside, public,  │
-//!                              │ deadline   │       │ lease            │
+//!  packet ─▶ flow key ─────┼──▶│ Session 64 │──────▶│ Mapping 48       │
+//!            outside half ─┘   │ all that a │       │ inside, public,  │
+//!                              │ packet asks│       │ lease            │
 //!                              └────────────┘       └──────────────────┘
-//!                                (+ 8 in the wheel)   ▲ by inside, by public
+//!                                                     ▲ by inside, by public
 //! ```
 //!
-//! A session holds what is its own, the remote endpoint and its timer; all that the sessions of an
-//! inside endpoint have in common is in their mapping. Both halves of a session are two index
-//! entries of one number, so neither can outlive the other.
+//! A session is one cache line, and a packet of an established one touches nothing else. What does
+//! not fit there lies apart: IPv6 addresses ([`Wide`], [`Pair`]) and remote endpoints of sessions
+//! whose destination is translated ([`Redirect`]). Both halves of a session are two index entries
+//! of one number, so neither can outlive the other.
 
-use std::hash::{Hash, Hasher};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use natshard::{Protocol, Reason, Tick};
 
-use super::{FlowKey, Half, TcpState};
-use crate::event::MappingInfo;
+use super::{FlowKey, TcpState};
+use crate::addr::Addr;
+use crate::config::PeeringIndex;
 use crate::reason::EndReason;
 use crate::tuple::VpcId;
 
 /// No index.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// An address of either family; which one is noted elsewhere.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Addr([u64; 2]);
+/// Protocol and address family.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(super) enum Kind {
+    Tcp4,
+    Tcp6,
+    Udp4,
+    Udp6,
+    Icmp4,
+    Icmp6,
+}
 
-impl Addr {
-    pub(super) const fn of(address: IpAddr) -> Self {
-        match address {
-            IpAddr::V4(address) => Addr([0, address.to_bits() as u64]),
-            IpAddr::V6(address) => {
-                let bits = address.to_bits();
-                Addr([(bits >> 64) as u64, bits as u64])
-            }
+impl Kind {
+    pub(super) const COUNT: usize = 6;
+
+    #[inline]
+    pub(super) const fn of(protocol: Protocol, v6: bool) -> Self {
+        match (protocol, v6) {
+            (Protocol::Tcp, false) => Kind::Tcp4,
+            (Protocol::Tcp, true) => Kind::Tcp6,
+            (Protocol::Udp, false) => Kind::Udp4,
+            (Protocol::Udp, true) => Kind::Udp6,
+            (Protocol::Icmp, false) => Kind::Icmp4,
+            (Protocol::Icmp, true) => Kind::Icmp6,
         }
     }
 
-    pub(super) const fn ip(self, v6: bool) -> IpAddr {
-        let Addr([high, low]) = self;
-        if v6 {
-            IpAddr::V6(std::net::Ipv6Addr::from_bits(
-                (high as u128) << 64 | low as u128,
-            ))
-        } else {
-            IpAddr::V4(std::net::Ipv4Addr::from_bits(low as u32))
+    #[inline]
+    pub(super) const fn is_v6(self) -> bool {
+        self as u8 & 1 != 0
+    }
+
+    #[inline]
+    pub(super) const fn is_icmp(self) -> bool {
+        matches!(self, Kind::Icmp4 | Kind::Icmp6)
+    }
+
+    #[inline]
+    pub(super) const fn protocol(self) -> Protocol {
+        match self {
+            Kind::Tcp4 | Kind::Tcp6 => Protocol::Tcp,
+            Kind::Udp4 | Kind::Udp6 => Protocol::Udp,
+            Kind::Icmp4 | Kind::Icmp6 => Protocol::Icmp,
         }
     }
 }
 
-/// What packets or endpoints are found by, all of it compared: addresses, ports, protocol, family
-/// and VPC.
+/// What packets or endpoints are found by, all of it compared: addresses, ports, VPC, protocol and
+/// family.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Key {
-    source: Addr,
-    destination: Addr,
-    ports: u32,
-    vpc: u32,
-    /// Protocol and family.
-    kind: u32,
+    pub(super) source: Addr,
+    pub(super) destination: Addr,
+    /// Source port above, destination port below.
+    pub(super) ports: u32,
+    pub(super) vpc: u32,
+    pub(super) kind: Kind,
 }
 
-impl Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let Addr([a, b]) = self.source;
-        let Addr([c, d]) = self.destination;
-        state.write_u64(a);
-        state.write_u64(b);
-        state.write_u64(c);
-        state.write_u64(d);
-        state.write_u64(u64::from(self.ports) << 32 | u64::from(self.vpc));
-        state.write_u32(self.kind);
-    }
-}
-
-const fn kind(protocol: Protocol, v6: bool) -> u32 {
-    (protocol as u32) << 1 | v6 as u32
-}
-
-const fn both(source: u16, destination: u16) -> u32 {
+pub(super) const fn both(source: u16, destination: u16) -> u32 {
     (source as u32) << 16 | destination as u32
 }
 
 impl Key {
+    #[inline]
     pub(super) const fn of_flow(flow: &FlowKey) -> Self {
         Key {
             source: Addr::of(flow.source),
             destination: Addr::of(flow.destination),
             ports: both(flow.source_port.as_u16(), flow.destination_port.as_u16()),
             vpc: flow.vpc.as_u32(),
-            kind: kind(flow.protocol, flow.source.is_ipv6()),
+            kind: Kind::of(flow.protocol, flow.source.is_ipv6()),
         }
     }
 
+    /// Of an inside endpoint and the VPC it is translated towards.
+    #[inline]
     pub(super) const fn of_inside(
-        inside_vpc: VpcId,
-        outside_vpc: VpcId,
-        protocol: Protocol,
-        inside: SocketAddr,
+        vpcs: [VpcId; 2],
+        kind: Kind,
+        inside: Addr,
+        inside_port: u16,
     ) -> Self {
         Key {
-            source: Addr::of(inside.ip()),
-            destination: Addr([0, outside_vpc.as_u32() as u64]),
-            ports: both(inside.port(), 0),
-            vpc: inside_vpc.as_u32(),
-            kind: kind(protocol, inside.is_ipv6()),
+            source: inside,
+            destination: Addr::v4(vpcs[1].as_u32()),
+            ports: both(inside_port, 0),
+            vpc: vpcs[0].as_u32(),
+            kind,
         }
     }
 
+    /// Of a public tuple.
+    #[inline]
     pub(super) const fn of_public(
         outside_vpc: VpcId,
-        protocol: Protocol,
-        public: SocketAddr,
+        kind: Kind,
+        public: Addr,
+        public_port: u16,
     ) -> Self {
         Key {
             source: Addr([0, 0]),
-            destination: Addr::of(public.ip()),
-            ports: both(0, public.port()),
+            destination: public,
+            ports: both(0, public_port),
             vpc: outside_vpc.as_u32(),
-            kind: kind(protocol, public.is_ipv6()),
+            kind,
         }
     }
 
-    /// The sessions of a mapping with one remote address.
-    pub(super) const fn of_peer(mapping: u32, remote: Addr) -> Self {
+    /// Of a public address, whatever the port.
+    #[inline]
+    pub(super) const fn of_address(outside_vpc: VpcId, v6: bool, public: Addr) -> Self {
+        Key::of_public(outside_vpc, Kind::of(Protocol::Tcp, v6), public, 0)
+    }
+
+    /// Of the sessions of a mapping with one remote address.
+    #[inline]
+    pub(super) const fn of_peer(mapping: u32, v6: bool, remote: Addr) -> Self {
         Key {
             source: remote,
             destination: Addr([0, 0]),
             ports: mapping,
             vpc: 0,
-            kind: 0,
+            kind: Kind::of(Protocol::Tcp, v6),
         }
     }
 
-    pub(super) const fn of_host(inside_vpc: VpcId, outside_vpc: VpcId, host: IpAddr) -> Self {
-        Key {
-            source: Addr::of(host),
-            destination: Addr([0, outside_vpc.as_u32() as u64]),
-            ports: 0,
-            vpc: inside_vpc.as_u32(),
-            kind: host.is_ipv6() as u32,
-        }
+    /// Of an inside host and the VPC it is translated towards.
+    #[inline]
+    pub(super) const fn of_host(vpcs: [VpcId; 2], v6: bool, host: Addr) -> Self {
+        Key::of_inside(vpcs, Kind::of(Protocol::Tcp, v6), host, 0)
     }
 }
 
-/// What is a session's own.
+/// Set where packets in plain form take the short way: TCP or UDP, the source translated and
+/// nothing else, no hairpin.
+pub(super) const PLAIN: u8 = 1;
+/// Set where the remote endpoint is a [`Redirect`].
+pub(super) const REDIRECT: u8 = 1 << 1;
+pub(super) const HAIRPIN: u8 = 1 << 2;
+
+/// A session: everything that a packet asks for.
+///
+/// What the two halves read on arrival lies side by side: half 0, from inside, has `[0]` and `[1]`
+/// of addresses and ports as source and destination, half 1 has `[1]` and `[2]`.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(super) struct Session {
-    /// The remote address as the inside uses it.
-    pub(super) remote: Addr,
+    /// Inside, remote, public. Of IPv6 the first is the index of a [`Wide`], and the others mean
+    /// nothing; with [`REDIRECT`] the second is the index of a [`Redirect`].
+    pub(super) addresses: [u32; 3],
+    /// Inside, outside.
+    pub(super) vpcs: [VpcId; 2],
+    /// Inside, remote, public. The remote one is 0 for ICMP, whose identifier is the mapping's.
+    pub(super) ports: [u16; 3],
+    /// The difference to a checksum that the public address makes in place of the inside one.
+    pub(super) address_delta: u16,
+    /// Ring of the sessions of a mapping with the same remote address outside.
+    pub(super) peer_next: u32,
     pub(super) deadline: Tick,
     pub(super) mapping: u32,
     pub(super) generation: u32,
-    /// Where the remote endpoint outside is kept if it differs, or [`NONE`].
-    pub(super) redirect: u32,
-    /// Ring of the sessions of this mapping with the same remote address outside.
-    pub(super) peer_next: u32,
+    pub(super) peering: PeeringIndex,
+    /// The wheel's unit in which it is asked for.
+    pub(super) armed: u32,
     pub(super) peer_prev: u32,
-    /// 0 for ICMP, whose identifier is in the mapping.
-    pub(super) remote_port: u16,
+    pub(super) kind: Kind,
+    pub(super) flags: u8,
     pub(super) tcp: TcpState,
-    pub(super) hairpin: bool,
 }
 
-const _: () = assert!(size_of::<Option<Session>>() == 48);
+const _: () = assert!(size_of::<Option<Session>>() == 64);
+
+/// The addresses of an IPv6 session.
+#[derive(Debug)]
+pub(super) struct Wide {
+    /// As in [`Session::addresses`].
+    pub(super) addresses: [Addr; 3],
+}
+
+/// The remote endpoint of a session whose destination is translated.
+#[derive(Debug)]
+pub(super) struct Redirect {
+    /// As the inside addresses it.
+    pub(super) remote: Addr,
+    /// As it is addressed outside.
+    pub(super) outside: Addr,
+    pub(super) outside_port: u16,
+}
+
+/// The addresses of an IPv6 mapping.
+#[derive(Debug)]
+pub(super) struct Pair {
+    pub(super) inside: Addr,
+    pub(super) public: Addr,
+}
 
 /// Who finds a mapping, to make a session on it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -212,97 +267,112 @@ impl Outcome {
 /// What the sessions of an inside endpoint have in common.
 #[derive(Debug)]
 pub(super) struct Mapping<L> {
-    pub(super) inside: Addr,
-    pub(super) public: Addr,
-    pub(super) inside_vpc: VpcId,
-    pub(super) outside_vpc: VpcId,
-    pub(super) peering: crate::config::PeeringIndex,
-    /// Sessions that use it: it ends with the last.
-    pub(super) sessions: u32,
+    /// Of IPv6 the index of a [`Pair`].
+    pub(super) inside: u32,
+    pub(super) public: u32,
+    /// Inside, outside.
+    pub(super) vpcs: [VpcId; 2],
     pub(super) inside_port: u16,
     pub(super) public_port: u16,
-    pub(super) protocol: Protocol,
-    pub(super) v6: bool,
+    /// Sessions that use it: it ends with the last.
+    pub(super) sessions: u32,
+    /// Its first session; it may have ended if the mapping is `crowded`.
+    pub(super) first: u32,
+    pub(super) kind: Kind,
     pub(super) listing: Listing,
     pub(super) outcome: Outcome,
+    /// It has had two sessions at once: they are found by their remote addresses.
+    pub(super) crowded: bool,
     pub(super) lease: Option<L>,
 }
 
 // Neither the `Option` of a lease nor the slot of the slab may cost anything: both have a niche.
-const _: () = assert!(size_of::<Option<Mapping<natshard::Lease>>>() == 72);
+const _: () = assert!(size_of::<Option<Mapping<natshard::Lease>>>() == 48);
 
-impl<L> Mapping<L> {
-    pub(super) const fn inside(&self) -> SocketAddr {
-        SocketAddr::new(self.inside.ip(self.v6), self.inside_port)
-    }
+/// The ends of a mapping, of either family.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ends {
+    pub(super) vpcs: [VpcId; 2],
+    pub(super) kind: Kind,
+    pub(super) inside: Addr,
+    pub(super) inside_port: u16,
+    pub(super) public: Addr,
+    pub(super) public_port: u16,
+}
 
-    pub(super) const fn public(&self) -> SocketAddr {
-        SocketAddr::new(self.public.ip(self.v6), self.public_port)
-    }
-
-    pub(super) const fn info(&self) -> MappingInfo {
-        MappingInfo {
-            inside_vpc: self.inside_vpc,
-            outside_vpc: self.outside_vpc,
-            protocol: self.protocol,
-            inside: self.inside(),
-            public: self.public(),
-        }
-    }
-
+impl Ends {
+    #[inline]
     pub(super) const fn inside_key(&self) -> Key {
-        Key::of_inside(
-            self.inside_vpc,
-            self.outside_vpc,
-            self.protocol,
-            self.inside(),
-        )
+        Key::of_inside(self.vpcs, self.kind, self.inside, self.inside_port)
     }
 
+    #[inline]
     pub(super) const fn public_key(&self) -> Key {
-        Key::of_public(self.outside_vpc, self.protocol, self.public())
+        Key::of_public(self.vpcs[1], self.kind, self.public, self.public_port)
     }
 
-    pub(super) const fn host_key(&self) -> Key {
-        Key::of_host(self.inside_vpc, self.outside_vpc, self.inside.ip(self.v6))
-    }
-
-    /// What packets of one half of a session read on arrival.
-    pub(super) const fn flow_key(
-        &self,
-        half: Half,
-        remote: (Addr, u16),
-        remote_outside: (Addr, u16),
-    ) -> Key {
-        let icmp = matches!(self.protocol, Protocol::Icmp);
-        let kind = kind(self.protocol, self.v6);
-        match half {
-            Half::Inside => Key {
-                source: self.inside,
-                destination: remote.0,
-                ports: both(
-                    self.inside_port,
-                    if icmp { self.inside_port } else { remote.1 },
-                ),
-                vpc: self.inside_vpc.as_u32(),
-                kind,
-            },
-            Half::Outside => Key {
-                source: remote_outside.0,
-                destination: self.public,
-                ports: both(
-                    if icmp {
-                        self.public_port
-                    } else {
-                        remote_outside.1
-                    },
-                    self.public_port,
-                ),
-                vpc: self.outside_vpc.as_u32(),
-                kind,
-            },
+    /// What packets to a remote endpoint read on arrival.
+    #[inline]
+    pub(super) const fn question_key(&self, remote: End) -> Key {
+        let (remote, port) = remote;
+        let port = if self.kind.is_icmp() {
+            self.inside_port
+        } else {
+            port
+        };
+        Key {
+            source: self.inside,
+            destination: remote,
+            ports: both(self.inside_port, port),
+            vpc: self.vpcs[0].as_u32(),
+            kind: self.kind,
         }
     }
+
+    /// What answers from a remote endpoint read on arrival.
+    #[inline]
+    pub(super) const fn answer_key(&self, remote_outside: End) -> Key {
+        let (remote, port) = remote_outside;
+        let port = if self.kind.is_icmp() {
+            self.public_port
+        } else {
+            port
+        };
+        Key {
+            source: remote,
+            destination: self.public,
+            ports: both(port, self.public_port),
+            vpc: self.vpcs[1].as_u32(),
+            kind: self.kind,
+        }
+    }
+
+    #[inline]
+    pub(super) const fn host_key(&self) -> Key {
+        Key::of_host(self.vpcs, self.kind.is_v6(), self.inside)
+    }
+
+    #[inline]
+    pub(super) const fn address_key(&self) -> Key {
+        Key::of_address(self.vpcs[1], self.kind.is_v6(), self.public)
+    }
+
+    /// The inside and the public tuple.
+    #[inline]
+    pub(super) const fn tuples(&self) -> [SocketAddr; 2] {
+        let v6 = self.kind.is_v6();
+        [
+            SocketAddr::new(self.inside.ip(v6), self.inside_port),
+            SocketAddr::new(self.public.ip(v6), self.public_port),
+        ]
+    }
+}
+
+/// An address and port.
+pub(super) type End = (Addr, u16);
+
+pub(super) const fn end_of(end: SocketAddr) -> End {
+    (Addr::of(end.ip()), end.port())
 }
 
 #[cfg(test)]

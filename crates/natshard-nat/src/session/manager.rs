@@ -1,18 +1,23 @@
 //! The default table as a [`NatSessionManager`].
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use natshard::{Protocol, Tick};
 
-use super::entry::{Addr, Key, Listing, Mapping, NONE, Outcome, Session};
-use super::table::{SessionTable, flow_of};
-use super::{
-    FlowKey, Half, MappingId, NatSession, NatSessionManager, NewMapping, NewSession, Removed,
-    RemovedMapping, SessionId, TcpState,
+use super::entry::{
+    Ends, HAIRPIN, Key, Kind, Listing, Mapping, NONE, Outcome, PLAIN, Pair, REDIRECT, Redirect,
+    Session, Wide, end_of,
 };
+use super::shown::{TableSession, info_of};
+use super::table::{SessionTable, public_place};
+use super::{
+    FlowKey, Half, Hint, MappingId, Moment, NatSessionManager, NewMapping, NewSession, Passage,
+    Removed, RemovedMapping, SessionId, TcpState,
+};
+use crate::addr::{Addr, is_translatable};
 use crate::config::{Filtering, PeeringIndex};
-use crate::event::{MappingInfo, SessionInfo};
+use crate::event::MappingInfo;
+use crate::packet::{PlainPacket, Replacement};
 use crate::reason::EndReason;
 use crate::tuple::VpcId;
 
@@ -32,35 +37,30 @@ impl<L> NatSessionManager<L> for SessionTable<L> {
     }
 
     fn find(&self, key: &FlowKey) -> Option<(SessionId, Half)> {
-        let key = Key::of_flow(key);
-        let entry = self.flows.find(self.hash(&key), |entry| {
-            let (index, half) = flow_of(*entry);
-            self.flow_key(index, half) == key
-        })?;
-        let (index, half) = flow_of(*entry);
+        let (index, half) = self.find_flow(&Key::of_flow(key))?;
         Some((SessionId(index), half))
     }
 
     #[inline]
     fn session(&self, id: SessionId) -> TableSession {
         let session = &self.sessions[id.0];
-        let mapping = &self.mappings[session.mapping];
+        let [remote, remote_outside] = self.remotes(session);
         TableSession {
-            inside: (mapping.inside, mapping.inside_port),
-            public: (mapping.public, mapping.public_port),
-            remote: (session.remote, session.remote_port),
-            remote_outside: self.remote_outside(session),
-            inside_vpc: mapping.inside_vpc,
-            outside_vpc: mapping.outside_vpc,
+            ends: self.ends_of(session),
+            remote,
+            remote_outside,
             deadline: session.deadline,
             mapping: MappingId(session.mapping),
             generation: session.generation,
-            peering: mapping.peering,
-            protocol: mapping.protocol,
-            v6: mapping.v6,
+            peering: session.peering,
             tcp: session.tcp,
-            hairpin: session.hairpin,
+            hairpin: session.flags & HAIRPIN != 0,
         }
+    }
+
+    #[inline]
+    fn tcp(&self, id: SessionId) -> TcpState {
+        self.sessions[id.0].tcp
     }
 
     fn mapping_of_inside(
@@ -70,11 +70,13 @@ impl<L> NatSessionManager<L> for SessionTable<L> {
         protocol: Protocol,
         inside: SocketAddr,
     ) -> Option<MappingId> {
-        let key = Key::of_inside(inside_vpc, outside_vpc, protocol, inside);
-        let found = self.by_inside.find(self.hash(&key), |index| {
-            self.mappings[*index].inside_key() == key
+        let kind = Kind::of(protocol, inside.is_ipv6());
+        let (address, port) = end_of(inside);
+        let key = Key::of_inside([inside_vpc, outside_vpc], kind, address, port);
+        let found = self.by_inside.find(self.secret.hash(&key), |index| {
+            self.ends(&self.mappings[index]).inside_key() == key
         })?;
-        Some(MappingId(*found))
+        Some(MappingId(found))
     }
 
     fn mapping_of_public(
@@ -83,28 +85,27 @@ impl<L> NatSessionManager<L> for SessionTable<L> {
         protocol: Protocol,
         public: SocketAddr,
     ) -> Option<MappingId> {
-        let key = Key::of_public(outside_vpc, protocol, public);
-        let found = self.by_public.find(self.hash(&key), |index| {
-            self.mappings[*index].public_key() == key
+        let kind = Kind::of(protocol, public.is_ipv6());
+        let (address, port) = end_of(public);
+        let any = Key::of_address(outside_vpc, kind.is_v6(), address);
+        if self.publics[public_place(self.secret.hash(&any))] == 0 {
+            return None;
+        }
+        let key = Key::of_public(outside_vpc, kind, address, port);
+        let found = self.by_public.find(self.secret.hash(&key), |index| {
+            self.ends(&self.mappings[index]).public_key() == key
         })?;
-        Some(MappingId(*found))
+        Some(MappingId(found))
     }
 
     fn mapping(&self, id: MappingId) -> MappingInfo {
-        self.mappings[id.0].info()
+        self.ends(&self.mappings[id.0]).info()
     }
 
     fn admits(&self, mapping: MappingId, remote: SocketAddr, filtering: Filtering) -> bool {
         match filtering {
             Filtering::EndpointIndependent => true,
-            Filtering::AddressDependent => {
-                let key = Key::of_peer(mapping.0, Addr::of(remote.ip()));
-                let is_peer = |index: &u32| {
-                    let session = &self.sessions[*index];
-                    Key::of_peer(session.mapping, self.remote_outside(session).0) == key
-                };
-                self.peers.find(self.hash(&key), is_peer).is_some()
-            }
+            Filtering::AddressDependent => self.has_peer(mapping.0, end_of(remote)),
             // Its port counts as well, and then it would have a session.
             Filtering::AddressAndPortDependent => false,
         }
@@ -116,62 +117,85 @@ impl<L> NatSessionManager<L> for SessionTable<L> {
         outside_vpc: VpcId,
         host: IpAddr,
     ) -> Option<IpAddr> {
-        self.hosts
-            .public_address(inside_vpc, outside_vpc, host, &self.hasher)
+        let key = Key::of_host([inside_vpc, outside_vpc], host.is_ipv6(), Addr::of(host));
+        let public = self.hosts.public_address(&key, &self.secret)?;
+        Some(public.ip(host.is_ipv6()))
+    }
+
+    #[inline]
+    fn expect(&self, mapping: &MappingInfo, remote_outside: SocketAddr) {
+        self.fetch_expected(&Ends::of(mapping), end_of(remote_outside));
     }
 
     fn insert(&mut self, new: NewSession<L>) -> SessionId {
         assert!(!self.is_full(), "the session table is full");
-        let mapping = match new.mapping {
-            NewMapping::Existing(id) => id.0,
+        let (mapping, ends) = match new.mapping {
+            NewMapping::Existing(id) => (id.0, self.ends(&self.mappings[id.0])),
             NewMapping::New {
                 lease,
                 info,
                 endpoint_independent,
-            } => self.insert_mapping(Mapping {
-                inside: Addr::of(info.inside.ip()),
-                public: Addr::of(info.public.ip()),
-                inside_vpc: info.inside_vpc,
-                outside_vpc: info.outside_vpc,
-                peering: new.peering,
-                sessions: 0,
-                inside_port: info.inside.port(),
-                public_port: info.public.port(),
-                protocol: info.protocol,
-                v6: info.inside.is_ipv6(),
-                listing: match endpoint_independent {
-                    true => Listing::ByBoth,
-                    false => Listing::ByPublic,
-                },
-                outcome: Outcome::Unused,
-                lease,
-            }),
+            } => {
+                let ends = Ends::of(&info);
+                (self.new_mapping(&ends, lease, endpoint_independent), ends)
+            }
         };
-        self.mappings[mapping].sessions += 1;
-        self.mappings[mapping].peering = new.peering;
-        let redirect = if new.remote == new.remote_outside {
-            NONE
-        } else {
-            self.redirects
-                .insert((Addr::of(new.remote_outside.ip()), new.remote_outside.port()))
-        };
+        let (remote, outside) = (end_of(new.remote), end_of(new.remote_outside));
+        let redirected = new.remote != new.remote_outside;
+        let [inside, public] = ends.tuples();
+        let mut flags = 0;
+        if !redirected
+            && !new.hairpin
+            && !ends.kind.is_icmp()
+            && inside != public
+            && [inside, public, new.remote]
+                .iter()
+                .all(|it| is_translatable(it.ip()))
+        {
+            flags |= PLAIN;
+        }
+        if redirected {
+            flags |= REDIRECT;
+        }
+        if new.hairpin {
+            flags |= HAIRPIN;
+        }
+        let mut addresses = [ends.inside.low(), remote.0.low(), ends.public.low()];
+        if ends.kind.is_v6() {
+            addresses[0] = self.wides.insert(Wide {
+                addresses: [ends.inside, remote.0, ends.public],
+            });
+        }
+        if redirected {
+            addresses[1] = self.redirects.insert(Redirect {
+                remote: remote.0,
+                outside: outside.0,
+                outside_port: outside.1,
+            });
+        }
         let index = self.sessions.insert(Session {
-            remote: Addr::of(new.remote.ip()),
+            addresses,
+            vpcs: ends.vpcs,
+            ports: [ends.inside_port, remote.1, ends.public_port],
+            address_delta: Replacement::delta(ends.inside, ends.public),
+            peer_next: NONE,
             deadline: new.deadline,
             mapping,
             generation: new.generation,
-            redirect,
-            peer_next: NONE,
+            peering: new.peering,
+            armed: 0,
             peer_prev: NONE,
-            remote_port: new.remote.port(),
+            kind: ends.kind,
+            flags,
             tcp: TcpState::NEW,
-            hairpin: new.hairpin,
         });
-        self.sessions[index].peer_next = index;
-        self.sessions[index].peer_prev = index;
+        let armed = self.wheel.insert(index, new.deadline);
+        let session = &mut self.sessions[index];
+        session.armed = armed;
+        session.peer_next = index;
+        session.peer_prev = index;
         self.join_peers(index);
-        self.list_flows(index);
-        self.wheel.insert(index, new.deadline);
+        self.list_flows(index, [ends.question_key(remote), ends.answer_key(outside)]);
         SessionId(index)
     }
 
@@ -180,30 +204,31 @@ impl<L> NatSessionManager<L> for SessionTable<L> {
         session.tcp = tcp;
         let before = std::mem::replace(&mut session.deadline, deadline);
         if deadline < before {
-            self.wheel.remove(id.0);
-            self.wheel.insert(id.0, deadline);
+            session.armed = self.wheel.hasten(id.0, session.armed, deadline);
         }
     }
 
     fn checked(&mut self, id: SessionId, generation: u32, peering: PeeringIndex) {
         let session = &mut self.sessions[id.0];
         session.generation = generation;
-        self.mappings[session.mapping].peering = peering;
+        session.peering = peering;
     }
 
     fn withdraw(&mut self, mapping: MappingId) {
-        self.unlist(mapping.0);
+        let ends = self.ends(&self.mappings[mapping.0]);
+        self.unlist(mapping.0, &ends);
     }
 
+    #[inline]
     fn remove(&mut self, id: SessionId, reason: EndReason) -> Removed<L> {
-        let info = self.session(id).info();
-        self.unlist_flows(id.0);
+        let session = &self.sessions[id.0];
+        let (ends, [remote, outside]) = (self.ends_of(session), self.remotes(session));
+        let info = info_of(&ends, remote, outside);
+        self.unlist_flows(id.0, [ends.question_key(remote), ends.answer_key(outside)]);
         self.leave_peers(id.0);
-        self.wheel.remove(id.0);
         let session = self.sessions.remove(id.0);
-        if session.redirect != NONE {
-            self.redirects.remove(session.redirect);
-        }
+        self.wheel.remove(id.0, session.armed);
+        self.clear(&session);
         let mapping = &mut self.mappings[session.mapping];
         mapping.sessions -= 1;
         mapping.outcome = mapping.outcome.and(reason);
@@ -211,10 +236,13 @@ impl<L> NatSessionManager<L> for SessionTable<L> {
         Removed {
             session: info,
             mapping: last.then(|| {
-                self.unlist(session.mapping);
+                self.unlist(session.mapping, &ends);
                 let mapping = self.mappings.remove(session.mapping);
+                if mapping.kind.is_v6() {
+                    self.pairs.remove(mapping.inside);
+                }
                 RemovedMapping {
-                    info: mapping.info(),
+                    info: info.mapping,
                     reason: mapping.outcome.reason(),
                     lease: mapping.lease,
                 }
@@ -222,11 +250,36 @@ impl<L> NatSessionManager<L> for SessionTable<L> {
         }
     }
 
+    #[inline]
+    fn hint(&self, vpc: VpcId, packet: &PlainPacket) -> Hint {
+        self.hint_of(vpc, packet)
+    }
+
+    #[inline]
+    fn fetch(&self, hint: &Hint) {
+        self.fetch_hinted(hint);
+    }
+
+    #[inline]
+    fn approach(&self, vpc: VpcId, packet: &PlainPacket, hint: &mut Hint) {
+        self.approach_to(vpc, packet, hint);
+    }
+
+    #[inline]
+    fn travel(
+        &mut self,
+        vpc: VpcId,
+        packet: &PlainPacket,
+        hint: &Hint,
+        moment: &Moment<'_>,
+    ) -> Option<Passage> {
+        self.travel_along(vpc, packet, hint, moment)
+    }
+
     fn expired(&mut self, now: Tick, budget: &mut usize) -> Option<SessionId> {
-        let sessions = &self.sessions;
-        self.wheel
-            .due(now, budget, |index| sessions[index].deadline)
-            .map(SessionId)
+        let due = self.wheel.due(now, budget, &mut self.sessions)?;
+        self.fetch_upcoming();
+        Some(SessionId(due))
     }
 
     fn unchecked(&mut self, generation: u32, budget: &mut usize) -> Option<SessionId> {
@@ -249,73 +302,32 @@ impl<L> NatSessionManager<L> for SessionTable<L> {
     }
 }
 
-/// A session of a [`SessionTable`], as it was when it was asked for.
-#[derive(Clone, Copy)]
-pub struct TableSession {
-    inside: (Addr, u16),
-    public: (Addr, u16),
-    remote: (Addr, u16),
-    remote_outside: (Addr, u16),
-    inside_vpc: VpcId,
-    outside_vpc: VpcId,
-    deadline: Tick,
-    mapping: MappingId,
-    generation: u32,
-    peering: PeeringIndex,
-    protocol: Protocol,
-    v6: bool,
-    tcp: TcpState,
-    hairpin: bool,
-}
-
-impl NatSession for TableSession {
-    #[inline]
-    fn info(&self) -> SessionInfo {
-        let end = |(address, port): (Addr, u16)| SocketAddr::new(address.ip(self.v6), port);
-        SessionInfo {
-            mapping: MappingInfo {
-                inside_vpc: self.inside_vpc,
-                outside_vpc: self.outside_vpc,
-                protocol: self.protocol,
-                inside: end(self.inside),
-                public: end(self.public),
-            },
-            remote: end(self.remote),
-            remote_outside: end(self.remote_outside),
+impl<L> SessionTable<L> {
+    fn new_mapping(&mut self, ends: &Ends, lease: Option<L>, endpoint_independent: bool) -> u32 {
+        let (mut inside, public) = (ends.inside.low(), ends.public.low());
+        if ends.kind.is_v6() {
+            inside = self.pairs.insert(Pair {
+                inside: ends.inside,
+                public: ends.public,
+            });
         }
-    }
-
-    fn mapping(&self) -> MappingId {
-        self.mapping
-    }
-
-    fn deadline(&self) -> Tick {
-        self.deadline
-    }
-
-    fn tcp(&self) -> TcpState {
-        self.tcp
-    }
-
-    fn generation(&self) -> u32 {
-        self.generation
-    }
-
-    fn peering(&self) -> PeeringIndex {
-        self.peering
-    }
-
-    fn is_hairpin(&self) -> bool {
-        self.hairpin
-    }
-}
-
-impl fmt::Debug for TableSession {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TableSession")
-            .field("info", &self.info())
-            .field("deadline", &self.deadline)
-            .field("tcp", &self.tcp)
-            .finish_non_exhaustive()
+        let mapping = Mapping {
+            inside,
+            public,
+            vpcs: ends.vpcs,
+            inside_port: ends.inside_port,
+            public_port: ends.public_port,
+            sessions: 0,
+            first: NONE,
+            kind: ends.kind,
+            listing: match endpoint_independent {
+                true => Listing::ByBoth,
+                false => Listing::ByPublic,
+            },
+            outcome: Outcome::Unused,
+            crowded: false,
+            lease,
+        };
+        self.insert_mapping(mapping, ends)
     }
 }

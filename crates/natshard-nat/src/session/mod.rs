@@ -2,8 +2,13 @@
 //! and a firewall, say.
 
 mod entry;
+mod express;
+mod hash;
 mod hosts;
+mod index;
 mod manager;
+mod places;
+mod shown;
 mod slab;
 mod table;
 mod tcp;
@@ -13,12 +18,14 @@ use std::net::{IpAddr, SocketAddr};
 
 use natshard::{Protocol, Reason, Tick};
 
-pub use manager::TableSession;
+pub use express::{Hint, Moment, Passage};
+pub use shown::TableSession;
 pub use table::SessionTable;
 pub use tcp::{TcpPhase, TcpState};
 
 use crate::config::{Filtering, PeeringIndex};
 use crate::event::{MappingInfo, SessionInfo};
+use crate::packet::PlainPacket;
 use crate::port::NatPort;
 use crate::reason::EndReason;
 use crate::tuple::VpcId;
@@ -170,6 +177,14 @@ pub trait NatSessionManager<L> {
     /// If it has ended.
     fn session(&self, id: SessionId) -> Self::Session;
 
+    /// What the TCP segments of a session have shown so far.
+    ///
+    /// # Panics
+    /// If it has ended.
+    fn tcp(&self, id: SessionId) -> TcpState {
+        self.session(id).tcp()
+    }
+
     /// The endpoint-independent mapping of an inside endpoint towards a VPC.
     fn mapping_of_inside(
         &self,
@@ -200,10 +215,18 @@ pub trait NatSessionManager<L> {
     fn paired_address(&self, inside_vpc: VpcId, outside_vpc: VpcId, host: IpAddr)
     -> Option<IpAddr>;
 
+    /// Begins to fetch what [`insert`](Self::insert) will look at for a session of that new mapping
+    /// towards that remote endpoint.
+    fn expect(&self, mapping: &MappingInfo, remote_outside: SocketAddr) {
+        let _ = (mapping, remote_outside);
+    }
+
     /// Takes a session in.
     ///
+    /// The caller has made sure that no packet would belong to it and to another session.
+    ///
     /// # Panics
-    /// If the manager is full, or one of the session's halves is taken.
+    /// If the manager is full.
     fn insert(&mut self, session: NewSession<L>) -> SessionId;
 
     /// Notes what a packet has shown, and the deadline it moved.
@@ -220,6 +243,40 @@ pub trait NatSessionManager<L> {
     /// # Panics
     /// If it has ended before.
     fn remove(&mut self, id: SessionId, reason: EndReason) -> Removed<L>;
+
+    /// Where to look for the session of a packet in plain form.
+    ///
+    /// This method and the three that follow are the short way: a manager that does not override
+    /// them sees every packet by [`find`](Self::find) and [`refresh`](Self::refresh), with the
+    /// same results. One that wraps a manager passes them on, or keeps them to see every packet.
+    fn hint(&self, vpc: VpcId, packet: &PlainPacket) -> Hint {
+        let _ = (vpc, packet);
+        Hint::NONE
+    }
+
+    /// Begins to fetch what a hint leads to; called if there is something else to do meanwhile.
+    fn fetch(&self, hint: &Hint) {
+        let _ = hint;
+    }
+
+    /// Begins to fetch what [`travel`](Self::travel) will look at, now that what the hint leads to
+    /// has been fetched.
+    fn approach(&self, vpc: VpcId, packet: &PlainPacket, hint: &mut Hint) {
+        let _ = (vpc, packet, hint);
+    }
+
+    /// Lets a packet travel along its session, if it has one that lives and is not to be looked at
+    /// more closely: notes what the packet shows, and moves the deadline. `None` changes nothing.
+    fn travel(
+        &mut self,
+        vpc: VpcId,
+        packet: &PlainPacket,
+        hint: &Hint,
+        moment: &Moment<'_>,
+    ) -> Option<Passage> {
+        let _ = (vpc, packet, hint, moment);
+        None
+    }
 
     /// The next session whose deadline is not after `now`. Costs one of `budget` for every entry
     /// looked at; `None` when there is none or the budget is spent.

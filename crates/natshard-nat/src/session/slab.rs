@@ -1,4 +1,6 @@
 //! Slots that keep their index while they are in use.
+//!
+//! They lie in chunks, so that a slab grows without moving what it holds.
 
 const NIL: u32 = u32::MAX;
 
@@ -12,16 +14,21 @@ enum Slot<T> {
 
 /// A growing array with a free list; the slot freed last is used first, while it is still cached.
 #[derive(Debug)]
-pub(super) struct Slab<T> {
-    slots: Vec<Slot<T>>,
+pub(super) struct Slab<T, const BITS: u32 = 12> {
+    chunks: Vec<Vec<Slot<T>>>,
+    slots: u32,
     free: u32,
     used: usize,
 }
 
-impl<T> Slab<T> {
+impl<T, const BITS: u32> Slab<T, BITS> {
+    const CHUNK: usize = 1 << BITS;
+
     pub(super) fn with_capacity(slots: usize) -> Self {
+        let chunks = 0..slots.div_ceil(Self::CHUNK);
         Slab {
-            slots: Vec::with_capacity(slots),
+            chunks: chunks.map(|_| Vec::with_capacity(Self::CHUNK)).collect(),
+            slots: 0,
             free: NIL,
             used: 0,
         }
@@ -33,19 +40,37 @@ impl<T> Slab<T> {
     }
 
     /// Slots there are, free ones included.
-    pub(super) fn slots(&self) -> u32 {
-        self.slots.len() as u32
+    pub(super) const fn slots(&self) -> u32 {
+        self.slots
+    }
+
+    #[inline]
+    fn slot(&self, index: u32) -> Option<&Slot<T>> {
+        let chunk = self.chunks.get((index >> BITS) as usize)?;
+        chunk.get(index as usize % Self::CHUNK)
+    }
+
+    #[inline]
+    fn slot_mut(&mut self, index: u32) -> Option<&mut Slot<T>> {
+        let chunk = self.chunks.get_mut((index >> BITS) as usize)?;
+        chunk.get_mut(index as usize % Self::CHUNK)
     }
 
     pub(super) fn insert(&mut self, value: T) -> u32 {
         self.used += 1;
         if self.free == NIL {
-            let index = self.slots();
-            self.slots.push(Slot::Used(value));
+            let index = self.slots;
+            self.slots += 1;
+            let chunk = (index >> BITS) as usize;
+            if chunk == self.chunks.len() {
+                self.chunks.push(Vec::with_capacity(Self::CHUNK));
+            }
+            self.chunks[chunk].push(Slot::Used(value));
             return index;
         }
         let index = self.free;
-        match std::mem::replace(&mut self.slots[index as usize], Slot::Used(value)) {
+        let slot = self.slot_mut(index).expect("the free list names slots");
+        match std::mem::replace(slot, Slot::Used(value)) {
             Slot::Free(next) => self.free = next,
             Slot::Used(_) => unreachable!("the free list names free slots only"),
         }
@@ -53,40 +78,63 @@ impl<T> Slab<T> {
     }
 
     pub(super) fn remove(&mut self, index: u32) -> T {
-        match std::mem::replace(&mut self.slots[index as usize], Slot::Free(self.free)) {
-            Slot::Used(value) => {
+        let free = Slot::Free(self.free);
+        match self
+            .slot_mut(index)
+            .map(|slot| std::mem::replace(slot, free))
+        {
+            Some(Slot::Used(value)) => {
                 self.free = index;
                 self.used -= 1;
                 value
             }
-            Slot::Free(_) => panic!("slot {index} is not in use"),
+            _ => panic!("slot {index} is not in use"),
         }
     }
 
+    #[inline]
     pub(super) fn get(&self, index: u32) -> Option<&T> {
-        match self.slots.get(index as usize) {
+        match self.slot(index) {
             Some(Slot::Used(value)) => Some(value),
             _ => None,
         }
     }
-}
 
-impl<T> std::ops::Index<u32> for Slab<T> {
-    type Output = T;
+    #[inline]
+    pub(super) fn get_mut(&mut self, index: u32) -> Option<&mut T> {
+        match self.slot_mut(index) {
+            Some(Slot::Used(value)) => Some(value),
+            _ => None,
+        }
+    }
 
-    fn index(&self, index: u32) -> &T {
-        match &self.slots[index as usize] {
-            Slot::Used(value) => value,
-            Slot::Free(_) => panic!("slot {index} is not in use"),
+    /// Begins to fetch a slot.
+    #[inline]
+    pub(super) fn prefetch(&self, index: u32) {
+        if let Some(slot) = self.slot(index) {
+            crate::prefetch::line(slot);
         }
     }
 }
 
-impl<T> std::ops::IndexMut<u32> for Slab<T> {
+impl<T, const BITS: u32> std::ops::Index<u32> for Slab<T, BITS> {
+    type Output = T;
+
+    #[inline]
+    fn index(&self, index: u32) -> &T {
+        match self.get(index) {
+            Some(value) => value,
+            None => panic!("slot {index} is not in use"),
+        }
+    }
+}
+
+impl<T, const BITS: u32> std::ops::IndexMut<u32> for Slab<T, BITS> {
+    #[inline]
     fn index_mut(&mut self, index: u32) -> &mut T {
-        match &mut self.slots[index as usize] {
-            Slot::Used(value) => value,
-            Slot::Free(_) => panic!("slot {index} is not in use"),
+        match self.get_mut(index) {
+            Some(value) => value,
+            None => panic!("slot {index} is not in use"),
         }
     }
 }
@@ -97,7 +145,7 @@ mod tests {
 
     #[test]
     fn indices_stay_while_in_use_and_are_used_again() {
-        let mut slab = Slab::with_capacity(0);
+        let mut slab = Slab::<_>::with_capacity(0);
         let [a, b, c] = ["a", "b", "c"].map(|text| slab.insert(text));
         assert_eq!(slab.remove(b), "b");
         assert_eq!(
@@ -106,5 +154,21 @@ mod tests {
         );
         assert_eq!(slab.insert("d"), b);
         assert_eq!((slab.len(), slab.slots()), (3, 3));
+    }
+
+    #[test]
+    fn values_stay_where_they_are_while_the_slab_grows() {
+        const CHUNK: usize = 1 << 4;
+        for capacity in [0, 1, CHUNK - 1, CHUNK + 1, 3 * CHUNK] {
+            let mut slab = Slab::<usize, 4>::with_capacity(capacity);
+            slab.insert(0);
+            let first: *const usize = &slab[0];
+            for value in 1..3 * CHUNK {
+                assert_eq!(slab.insert(value) as usize, value);
+            }
+            assert!(std::ptr::eq(first, &slab[0]));
+            assert!((0..3 * CHUNK).all(|value| slab[value as u32] == value));
+            assert_eq!(slab.get(3 * CHUNK as u32), None);
+        }
     }
 }

@@ -2,44 +2,64 @@
 
 use std::fmt;
 
-use ahash::RandomState;
-use hashbrown::HashTable;
+use natshard::Tick;
 
-use super::entry::{Addr, Key, Listing, Mapping, NONE, Session};
+use super::entry::{End, Ends, Key, Listing, Mapping, Pair, REDIRECT, Redirect, Session, Wide};
+use super::hash::Secret;
 use super::hosts::Hosts;
-use super::manager::TableSession;
+use super::index::Index;
+use super::places::{Places, ends_in};
+use super::shown::TableSession;
 use super::slab::Slab;
-use super::timer::Wheel;
+use super::timer::{Armed, Wheel};
 use super::{Half, NatSessionManager, SessionId};
+use crate::tuple::VpcId;
 
 /// The default [`NatSessionManager`].
 ///
-/// Memory per session, with a mapping of its own, everything told: 56 bytes for the session with
-/// its timer, 72 for the mapping with an engine lease, and five index entries of five bytes at a
-/// load of 44 to 88 %, so 157 to 185; further sessions of a mapping cost 56 bytes and three
-/// entries. The indices are fullest just below a power of two times 7/8: 917,504 sessions, say.
-/// An inside host with mappings costs an index entry of 48 bytes.
+/// Memory per IPv4 session with a mapping of its own, everything told: 64 bytes for the session, 48
+/// for the mapping with an engine lease, 9 in the timer wheel, and four index entries of 6.4 to 9.6
+/// bytes each: 147 to 160, 152 on the average. Further sessions of a mapping cost 64 bytes, 9, and
+/// three entries. IPv6 costs 56 bytes more per session and 40 per mapping, a destination that is
+/// translated 48 more per session, an inside host with mappings 48 and an entry.
 ///
-/// Tables made by [`new`](Self::new) grow by doubling, which moves them in one go: a worker that
-/// must not stop for that takes [`preallocated`](Self::preallocated). A full table refuses; it
-/// never overwrites a session.
+/// Nothing is moved in one go when a table grows: sessions lie in chunks, and the indices move a
+/// bucket with every insertion. [`preallocated`](Self::preallocated) takes all memory at the
+/// beginning. A full table refuses; it never overwrites a session.
 pub struct SessionTable<L> {
     pub(super) limit: usize,
     pub(super) sessions: Slab<Session>,
     pub(super) mappings: Slab<Mapping<L>>,
-    /// Remote endpoints outside, of the few sessions whose destination is translated.
-    pub(super) redirects: Slab<(Addr, u16)>,
+    /// Addresses of IPv6 sessions and mappings.
+    pub(super) wides: Slab<Wide>,
+    pub(super) pairs: Slab<Pair>,
+    /// Remote endpoints of the few sessions whose destination is translated.
+    pub(super) redirects: Slab<Redirect>,
     /// Both halves of every session: its index twice, plus one for the outside half.
-    pub(super) flows: HashTable<u32>,
-    pub(super) by_inside: HashTable<u32>,
-    pub(super) by_public: HashTable<u32>,
-    /// One session of each ring of sessions with the same mapping and remote address.
-    pub(super) peers: HashTable<u32>,
+    pub(super) flows: Index,
+    pub(super) by_inside: Index,
+    pub(super) by_public: Index,
+    /// One session of each ring of sessions with the same mapping and remote address, of crowded
+    /// mappings.
+    pub(super) peers: Index,
+    /// Mappings in `by_public` by the hash of their public address: most remote addresses are
+    /// nobody's, and need no look at the index.
+    pub(super) publics: Box<[u32; PUBLICS]>,
     pub(super) hosts: Hosts,
     pub(super) wheel: Wheel,
-    pub(super) hasher: RandomState,
+    pub(super) secret: Secret,
+    /// Where the latest mapping leads to.
+    pub(super) last_outside: VpcId,
     /// The generation that a sweep looks for older sessions than, and where it is.
     pub(super) sweep: (u32, u32),
+}
+
+pub(super) const PUBLICS: usize = 2048;
+
+/// The place of a public address among [`SessionTable::publics`].
+#[inline]
+pub(super) const fn public_place(hash: u32) -> usize {
+    (hash >> (u32::BITS - PUBLICS.ilog2())) as usize
 }
 
 impl<L> SessionTable<L> {
@@ -52,7 +72,8 @@ impl<L> SessionTable<L> {
         Self::with_capacity(limit, 0)
     }
 
-    /// A table of so many sessions whose memory is all there from the beginning.
+    /// A table of so many sessions whose memory is all there from the beginning, unless IPv6 or
+    /// translated destinations want more.
     #[must_use]
     pub fn preallocated(limit: usize) -> Self {
         Self::with_capacity(limit, limit.min(Self::MAX_SESSIONS))
@@ -63,14 +84,18 @@ impl<L> SessionTable<L> {
             limit: limit.min(Self::MAX_SESSIONS),
             sessions: Slab::with_capacity(capacity),
             mappings: Slab::with_capacity(capacity),
+            wides: Slab::with_capacity(0),
+            pairs: Slab::with_capacity(0),
             redirects: Slab::with_capacity(0),
-            flows: HashTable::with_capacity(capacity * 2),
-            by_inside: HashTable::with_capacity(capacity),
-            by_public: HashTable::with_capacity(capacity),
-            peers: HashTable::with_capacity(capacity),
-            hosts: Hosts::default(),
+            flows: Index::with_capacity(capacity * 2),
+            by_inside: Index::with_capacity(capacity),
+            by_public: Index::with_capacity(capacity),
+            peers: Index::with_capacity(0),
+            publics: Box::new([0; PUBLICS]),
+            hosts: Hosts::new(),
             wheel: Wheel::with_capacity(capacity),
-            hasher: RandomState::new(),
+            secret: Secret::new(),
+            last_outside: VpcId::default(),
             sweep: (0, 0),
         }
     }
@@ -82,65 +107,107 @@ impl<L> SessionTable<L> {
             .map(|index| self.session(SessionId(index)))
     }
 
-    pub(super) fn remote_outside(&self, session: &Session) -> (Addr, u16) {
-        remote_outside(&self.redirects, session)
+    fn places(&self) -> Places<'_> {
+        Places {
+            wides: &self.wides,
+            redirects: &self.redirects,
+        }
     }
 
-    pub(super) fn hash(&self, key: &Key) -> u64 {
-        self.hasher.hash_one(key)
+    #[inline]
+    pub(super) fn remote_outside(&self, session: &Session) -> End {
+        self.places().remotes(session)[1]
     }
 
-    pub(super) fn insert_mapping(&mut self, mapping: Mapping<L>) -> u32 {
-        let (inside_key, public_key) = (mapping.inside_key(), mapping.public_key());
+    /// The remote endpoint as the inside addresses it, and as it is addressed outside.
+    #[inline]
+    pub(super) fn remotes(&self, session: &Session) -> [End; 2] {
+        self.places().remotes(session)
+    }
+
+    /// The ends of a session's mapping, without a look at that.
+    #[inline]
+    pub(super) fn ends_of(&self, session: &Session) -> Ends {
+        self.places().ends(session)
+    }
+
+    #[inline]
+    pub(super) fn ends(&self, mapping: &Mapping<L>) -> Ends {
+        ends_in(&self.pairs, mapping)
+    }
+
+    pub(super) fn insert_mapping(&mut self, mapping: Mapping<L>, ends: &Ends) -> u32 {
+        self.last_outside = ends.vpcs[1];
         let by_inside = mapping.listing == Listing::ByBoth;
         let index = self.mappings.insert(mapping);
-        let (mappings, hasher) = (&self.mappings, &self.hasher);
+        let (mappings, pairs, secret) = (&self.mappings, &self.pairs, &self.secret);
         if by_inside {
-            let rehash = |index: &u32| hasher.hash_one(mappings[*index].inside_key());
-            self.by_inside
-                .insert_unique(hasher.hash_one(inside_key), index, rehash);
+            let hash = secret.hash(&ends.inside_key());
+            self.by_inside.insert(hash, index, |index| {
+                secret.hash(&ends_in(pairs, &mappings[index]).inside_key())
+            });
         }
-        let rehash = |index: &u32| hasher.hash_one(mappings[*index].public_key());
-        self.by_public
-            .insert_unique(hasher.hash_one(public_key), index, rehash);
-        self.hosts.join(&self.mappings[index], &self.hasher);
+        let hash = secret.hash(&ends.public_key());
+        self.by_public.insert(hash, index, |index| {
+            secret.hash(&ends_in(pairs, &mappings[index]).public_key())
+        });
+        self.publics[public_place(secret.hash(&ends.address_key()))] += 1;
+        self.hosts.join(ends, secret);
         index
     }
 
     /// Takes a mapping out of the indices that lead new sessions to it.
-    pub(super) fn unlist(&mut self, index: u32) {
+    pub(super) fn unlist(&mut self, index: u32, ends: &Ends) {
         let mapping = &mut self.mappings[index];
         let listing = std::mem::replace(&mut mapping.listing, Listing::Unlisted);
         if listing == Listing::Unlisted {
             return;
         }
         if listing == Listing::ByBoth {
-            let hash = self.hasher.hash_one(mapping.inside_key());
-            remove_index(&mut self.by_inside, hash, index);
+            let hash = self.secret.hash(&ends.inside_key());
+            self.by_inside.remove(hash, index);
         }
-        let hash = self.hasher.hash_one(mapping.public_key());
-        remove_index(&mut self.by_public, hash, index);
-        self.hosts.leave(&self.mappings[index], &self.hasher);
+        let hash = self.secret.hash(&ends.public_key());
+        self.by_public.remove(hash, index);
+        self.publics[public_place(self.secret.hash(&ends.address_key()))] -= 1;
+        self.hosts.leave(ends, &self.secret);
     }
 
-    /// Enters a session into the ring of those with the same mapping and remote address.
+    /// Counts a new session for its mapping, and where that has others enters it into the ring of
+    /// those with the same remote address.
     pub(super) fn join_peers(&mut self, index: u32) {
-        let session = &self.sessions[index];
-        let key = Key::of_peer(session.mapping, self.remote_outside(session).0);
-        let hash = self.hash(&key);
-        let (sessions, redirects) = (&self.sessions, &self.redirects);
-        let key_of = |index: u32| {
-            let session = &sessions[index];
-            Key::of_peer(session.mapping, remote_outside(redirects, session).0)
-        };
-        match self
-            .peers
-            .find(hash, |other| key_of(*other) == key)
-            .copied()
-        {
+        let mapping = &mut self.mappings[self.sessions[index].mapping];
+        mapping.sessions += 1;
+        if mapping.crowded {
+            self.enter_ring(index);
+        } else if mapping.sessions == 1 {
+            mapping.first = index;
+        } else {
+            mapping.crowded = true;
+            let first = mapping.first;
+            self.enter_ring(first);
+            self.enter_ring(index);
+        }
+    }
+
+    fn peer_key(&self, session: &Session) -> Key {
+        self.places().peer_key(session)
+    }
+
+    fn enter_ring(&mut self, index: u32) {
+        let key = self.peer_key(&self.sessions[index]);
+        let hash = self.secret.hash(&key);
+        let same = |other: u32| self.peer_key(&self.sessions[other]) == key;
+        match self.peers.find(hash, same) {
             None => {
-                let rehash = |index: &u32| self.hasher.hash_one(key_of(*index));
-                self.peers.insert_unique(hash, index, rehash);
+                let places = Places {
+                    wides: &self.wides,
+                    redirects: &self.redirects,
+                };
+                let (sessions, secret) = (&self.sessions, &self.secret);
+                self.peers.insert(hash, index, |other| {
+                    secret.hash(&places.peer_key(&sessions[other]))
+                });
             }
             Some(first) => {
                 let next = self.sessions[first].peer_next;
@@ -152,54 +219,108 @@ impl<L> SessionTable<L> {
         }
     }
 
+    /// Takes a session out of its ring.
     pub(super) fn leave_peers(&mut self, index: u32) {
         let session = &self.sessions[index];
-        let (next, prev) = (session.peer_next, session.peer_prev);
-        let hash = self.hash(&Key::of_peer(
-            session.mapping,
-            self.remote_outside(session).0,
-        ));
-        if let Ok(mut entry) = self.peers.find_entry(hash, |other| *other == index) {
-            if next == index {
-                entry.remove();
-            } else {
-                *entry.get_mut() = next;
-            }
+        if !self.mappings[session.mapping].crowded {
+            return;
         }
+        let (next, prev) = (session.peer_next, session.peer_prev);
+        let hash = self.secret.hash(&self.peer_key(session));
+        if next == index {
+            self.peers.remove(hash, index);
+            return;
+        }
+        // Nothing happens if another session stands for the ring.
+        self.peers.replace(hash, index, next);
         self.sessions[prev].peer_next = next;
         self.sessions[next].peer_prev = prev;
     }
 
-    /// Lets both halves of a session be found.
-    ///
-    /// # Panics
-    /// If another session has packets that read the same.
-    pub(super) fn list_flows(&mut self, index: u32) {
-        for half in HALVES {
-            let key = self.flow_key(index, half);
-            let hash = self.hash(&key);
-            let (sessions, mappings, redirects) = (&self.sessions, &self.mappings, &self.redirects);
-            let key_of = |entry: &u32| {
-                let (index, half) = flow_of(*entry);
-                flow_key(sessions, mappings, redirects, index, half)
+    /// Whether a mapping has a session with that remote address outside.
+    pub(super) fn has_peer(&self, index: u32, remote: End) -> bool {
+        let mapping = &self.mappings[index];
+        if !mapping.crowded {
+            let session = &self.sessions[mapping.first];
+            return self.remote_outside(session).0 == remote.0;
+        }
+        let key = Key::of_peer(index, mapping.kind.is_v6(), remote.0);
+        let same = |other: u32| self.peer_key(&self.sessions[other]) == key;
+        self.peers.find(self.secret.hash(&key), same).is_some()
+    }
+
+    /// Lets both halves of a session be found. No other session may have packets that read the same.
+    pub(super) fn list_flows(&mut self, index: u32, keys: [Key; 2]) {
+        for (half, key) in HALVES.into_iter().zip(keys) {
+            let hash = self.secret.hash(&key);
+            debug_assert!(
+                self.flows
+                    .find(hash, |entry| self.reads(entry, &key))
+                    .is_none(),
+                "two sessions with the same packets"
+            );
+            let places = Places {
+                wides: &self.wides,
+                redirects: &self.redirects,
             };
-            let taken = self.flows.find(hash, |entry| key_of(entry) == key);
-            assert!(taken.is_none(), "two sessions with the same packets");
-            let rehash = |entry: &u32| self.hasher.hash_one(key_of(entry));
-            self.flows
-                .insert_unique(hash, flow_entry(index, half), rehash);
+            let (sessions, secret) = (&self.sessions, &self.secret);
+            self.flows.insert(hash, flow_entry(index, half), |entry| {
+                let (index, half) = flow_of(entry);
+                secret.hash(&places.flow_key(&sessions[index], half))
+            });
         }
     }
 
-    pub(super) fn unlist_flows(&mut self, index: u32) {
-        for half in HALVES {
-            let hash = self.hash(&self.flow_key(index, half));
-            remove_index(&mut self.flows, hash, flow_entry(index, half));
+    pub(super) fn unlist_flows(&mut self, index: u32, keys: [Key; 2]) {
+        for (half, key) in HALVES.into_iter().zip(keys) {
+            let hash = self.secret.hash(&key);
+            self.flows.remove(hash, flow_entry(index, half));
         }
     }
 
+    #[inline]
     pub(super) fn flow_key(&self, index: u32, half: Half) -> Key {
-        flow_key(&self.sessions, &self.mappings, &self.redirects, index, half)
+        self.key_of_half(&self.sessions[index], half)
+    }
+
+    /// What packets of one half of a session read on arrival.
+    #[inline]
+    pub(super) fn key_of_half(&self, session: &Session, half: Half) -> Key {
+        self.places().flow_key(session, half)
+    }
+
+    /// Whether packets of an index entry read so.
+    pub(super) fn reads(&self, entry: u32, key: &Key) -> bool {
+        let (index, half) = flow_of(entry);
+        self.flow_key(index, half) == *key
+    }
+
+    #[inline]
+    pub(super) fn find_flow(&self, key: &Key) -> Option<(u32, Half)> {
+        let hash = self.secret.hash(key);
+        let entry = self.flows.find(hash, |entry| self.reads(entry, key))?;
+        Some(flow_of(entry))
+    }
+
+    /// Gives back what a session has beside its line.
+    pub(super) fn clear(&mut self, session: &Session) {
+        if session.flags & REDIRECT != 0 {
+            self.redirects.remove(session.addresses[1]);
+        }
+        if session.kind.is_v6() {
+            self.wides.remove(session.addresses[0]);
+        }
+    }
+}
+
+impl Armed for Slab<Session> {
+    fn deadline(&self, entry: u32, unit: u32) -> Option<Tick> {
+        let session = self.get(entry)?;
+        (session.armed == unit).then_some(session.deadline)
+    }
+
+    fn arm(&mut self, entry: u32, unit: u32) {
+        self[entry].armed = unit;
     }
 }
 
@@ -213,34 +334,6 @@ impl<L> fmt::Debug for SessionTable<L> {
     }
 }
 
-fn remove_index(table: &mut HashTable<u32>, hash: u64, index: u32) {
-    if let Ok(entry) = table.find_entry(hash, |other| *other == index) {
-        entry.remove();
-    }
-}
-
-fn remote_outside(redirects: &Slab<(Addr, u16)>, session: &Session) -> (Addr, u16) {
-    match session.redirect {
-        NONE => (session.remote, session.remote_port),
-        redirect => redirects[redirect],
-    }
-}
-
-fn flow_key<L>(
-    sessions: &Slab<Session>,
-    mappings: &Slab<Mapping<L>>,
-    redirects: &Slab<(Addr, u16)>,
-    index: u32,
-    half: Half,
-) -> Key {
-    let session = &sessions[index];
-    mappings[session.mapping].flow_key(
-        half,
-        (session.remote, session.remote_port),
-        remote_outside(redirects, session),
-    )
-}
-
 const HALVES: [Half; 2] = [Half::Inside, Half::Outside];
 
 /// The index entry of one half of a session.
@@ -249,6 +342,7 @@ const fn flow_entry(index: u32, half: Half) -> u32 {
 }
 
 /// The session and half behind an index entry.
+#[inline]
 pub(super) const fn flow_of(entry: u32) -> (u32, Half) {
     (entry >> 1, HALVES[(entry & 1) as usize])
 }

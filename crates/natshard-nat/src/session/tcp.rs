@@ -68,8 +68,21 @@ impl TcpState {
         }
     }
 
+    /// Whether a segment with those flags says nothing new: the connection is established, and it
+    /// neither begins nor ends.
+    #[must_use]
+    #[inline]
+    pub const fn stays(self, flags: TcpFlags) -> bool {
+        const ENDS: u8 = TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST;
+        // One that was picked up is not told apart from others here; it takes note of both sides.
+        let over = (self.0 & RST != 0) | self.has(FIN_INSIDE | FIN_OUTSIDE);
+        let syn_seen = self.0 & (SYN_INSIDE | SYN_OUTSIDE) != 0;
+        (flags.0 & ENDS == 0) & self.has(OPEN) & syn_seen & !over
+    }
+
     /// The state after a segment from that side.
     #[must_use]
+    #[inline]
     pub const fn after(self, half: Half, flags: TcpFlags) -> Self {
         let (syn, fin, picked) = match half {
             Half::Inside => (SYN_INSIDE, FIN_INSIDE, PICKED_INSIDE),
@@ -103,5 +116,26 @@ impl TcpState {
             bits |= OPEN;
         }
         TcpState(bits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_that_stays_is_established_and_is_the_same_after() {
+        let mut stays = 0;
+        for state in (0..=u8::MAX).map(TcpState) {
+            for flags in (0..=u8::MAX).map(TcpFlags) {
+                if state.stays(flags) {
+                    stays += 1;
+                    assert_eq!(state.phase(), TcpPhase::Established);
+                    assert_eq!(state.after(Half::Inside, flags), state);
+                    assert_eq!(state.after(Half::Outside, flags), state);
+                }
+            }
+        }
+        assert!(stays > 0);
     }
 }

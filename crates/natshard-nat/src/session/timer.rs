@@ -1,51 +1,131 @@
-//! A hierarchical timer wheel over the slots of a slab.
+//! A hierarchical timer wheel.
 //!
-//! A session is linked once, when it is made. Packets only move its deadline, which the wheel does
-//! not see: when the slot it was linked under comes due the wheel asks for the deadline as it is
-//! then, and links the entry further on if it has moved. So a packet costs no list surgery, and a
-//! session is touched once per timeout however much traffic it has.
+//! A session is entered once, when it is made. Packets only move its deadline, which the wheel does
+//! not see: when the entry comes due the wheel asks for the deadline as it is then, and enters the
+//! session further on if it has moved. So a packet costs the wheel nothing, and a session is
+//! touched once per timeout however much traffic it has.
 //!
 //! ```text
-//! level 0   64 slots of   64 ms      an entry is on the level of the highest 6-bit digit in
-//! level 1   64 slots of 4096 ms      which its time differs from the wheel's own; when the
-//! level 2   64 slots of  4.4 min     wheel reaches a slot of a higher level, its entries move
-//!   ...                              to lower ones. Ten levels hold every `u64` of milliseconds.
+//! level 0   256 slots of  64 ms      an entry is on the level of the highest 8-bit digit in
+//! level 1   256 slots of  16 s       which its unit differs from the wheel's own; when the
+//! level 2   256 slots of  70 min     wheel reaches a slot of a higher level, its entries move
+//!   ...                              to lower ones. Eight levels hold every `u64` of milliseconds.
+//!
+//! slot ──▶ block, 64 bytes: 7 x (entry, unit) ──▶ block ──▶ ...
 //! ```
 //!
-//! A bitmap per level finds the next slot that holds anything, so a leap of the clock costs as
-//! much as a small step. Lists are doubly linked by index, eight bytes per slot of the slab.
+//! An entry carries the unit it was entered for, so it moves without a look at the session, which
+//! may have ended long ago: an entry that is not the one its session is *armed* with is dropped
+//! when its unit comes. A session is armed anew only for an earlier unit or when its entry has come
+//! due, so what is left behind is bounded by the deadlines it can have. A bitmap per level finds
+//! the next slot that holds anything: a leap of the clock costs as much as a small step.
 
 use natshard::Tick;
 
 /// Milliseconds per unit of the wheel, as a power of two: an entry fires at most so much late.
 const GRAIN_BITS: u32 = 6;
-const DIGIT_BITS: u32 = 6;
+const DIGIT_BITS: u32 = 8;
 const SLOTS: usize = 1 << DIGIT_BITS;
 const LEVELS: usize = (u64::BITS - GRAIN_BITS).div_ceil(DIGIT_BITS) as usize;
+/// The furthest that an entry is entered ahead: units are told apart by 32 bits. It is asked for
+/// then, after four years, and goes on.
+const FURTHEST: u64 = 1 << 31;
 
-/// End of a list.
+/// No block.
 const NIL: u32 = u32::MAX;
-/// Previous link of an entry that is in no list.
-const UNLINKED: u32 = u32::MAX;
-/// Set in the previous link of a list's first entry; the other bits then name the list.
-const HEAD: u32 = 1 << 31;
+const BLOCK: usize = 7;
+const CHUNK_BITS: u32 = 10;
 
+/// Entries of a slot, the latest last.
 #[derive(Clone, Copy, Debug)]
-struct Link {
+#[repr(C, align(64))]
+struct Block {
+    entries: [(u32, u32); BLOCK],
     next: u32,
-    prev: u32,
+    len: u32,
 }
 
-/// The wheel. Entries are indices below 2^31.
+const _: () = assert!(size_of::<Block>() == 64);
+
+/// Blocks, in chunks that never move; free ones are linked by `next`.
+#[derive(Debug)]
+struct Blocks {
+    chunks: Vec<Vec<Block>>,
+    made: u32,
+    free: u32,
+}
+
+impl Blocks {
+    fn with_capacity(entries: usize) -> Self {
+        let chunks = entries.div_ceil(BLOCK << CHUNK_BITS);
+        let make = |_| Vec::with_capacity(1 << CHUNK_BITS);
+        Blocks {
+            chunks: (0..chunks).map(make).collect(),
+            made: 0,
+            free: NIL,
+        }
+    }
+
+    #[inline]
+    fn get(&self, at: u32) -> &Block {
+        &self.chunks[(at >> CHUNK_BITS) as usize][at as usize % (1 << CHUNK_BITS)]
+    }
+
+    #[inline]
+    fn get_mut(&mut self, at: u32) -> &mut Block {
+        &mut self.chunks[(at >> CHUNK_BITS) as usize][at as usize % (1 << CHUNK_BITS)]
+    }
+
+    fn make(&mut self, next: u32) -> u32 {
+        let block = Block {
+            entries: [(0, 0); BLOCK],
+            next,
+            len: 0,
+        };
+        if self.free != NIL {
+            let at = self.free;
+            self.free = self.get(at).next;
+            *self.get_mut(at) = block;
+            return at;
+        }
+        let at = self.made;
+        let chunk = (at >> CHUNK_BITS) as usize;
+        if chunk == self.chunks.len() {
+            self.chunks.push(Vec::with_capacity(1 << CHUNK_BITS));
+        }
+        self.chunks[chunk].push(block);
+        self.made += 1;
+        at
+    }
+
+    fn free(&mut self, at: u32) {
+        self.get_mut(at).next = self.free;
+        self.free = at;
+    }
+}
+
+/// What the wheel asks of those it has entries of.
+pub(super) trait Armed {
+    /// The deadline of an entry; `None` if it is not armed with that unit.
+    fn deadline(&self, entry: u32, unit: u32) -> Option<Tick>;
+
+    /// Arms an entry with a unit.
+    fn arm(&mut self, entry: u32, unit: u32);
+}
+
+/// The wheel.
 #[derive(Debug)]
 pub(super) struct Wheel {
     /// Everything before this unit has fired.
     now: u64,
+    /// No slot that holds anything begins before this unit.
+    next: u64,
     /// Level of the slot that is being moved to lower levels: the one at `now`.
     cascading: Option<usize>,
-    occupied: [u64; LEVELS],
+    occupied: [[u64; SLOTS / 64]; LEVELS],
+    /// The block that entries of a slot are put into.
     heads: [[u32; SLOTS]; LEVELS],
-    links: Vec<Link>,
+    blocks: Blocks,
 }
 
 /// The first unit in which something due at `deadline` may fire.
@@ -61,105 +141,184 @@ impl Wheel {
     pub(super) fn with_capacity(entries: usize) -> Self {
         Wheel {
             now: 0,
+            next: 0,
             cascading: None,
-            occupied: [0; LEVELS],
+            occupied: [[0; SLOTS / 64]; LEVELS],
             heads: [[NIL; SLOTS]; LEVELS],
-            links: Vec::with_capacity(entries),
+            blocks: Blocks::with_capacity(entries),
         }
     }
 
-    /// Links an entry, which must be in no list, so that it is asked for at `deadline`.
-    pub(super) fn insert(&mut self, entry: u32, deadline: Tick) {
-        let index = entry as usize;
-        if index >= self.links.len() {
-            let unlinked = Link {
-                next: NIL,
-                prev: UNLINKED,
-            };
-            self.links.resize(index + 1, unlinked);
+    /// The unit that an entry with that deadline is asked for in.
+    fn unit(&self, deadline: Tick) -> u64 {
+        unit_after(deadline).clamp(self.now, self.now.saturating_add(FURTHEST - 1))
+    }
+
+    /// Enters something that is in no list, to be asked for at `deadline`: the unit it is armed
+    /// with.
+    pub(super) fn insert(&mut self, entry: u32, deadline: Tick) -> u32 {
+        let unit = self.unit(deadline);
+        self.put(entry, unit);
+        unit as u32
+    }
+
+    /// Enters something armed with `armed` again if it is to be asked for earlier than that.
+    pub(super) fn hasten(&mut self, entry: u32, armed: u32, deadline: Tick) -> u32 {
+        let ahead = u64::from(armed.wrapping_sub(self.now as u32));
+        // What is armed with a unit gone by is being fired.
+        if ahead >= FURTHEST || self.unit(deadline) >= self.now + ahead {
+            return armed;
         }
-        debug_assert_eq!(self.links[index].prev, UNLINKED);
-        let at = unit_after(deadline).max(self.now);
-        let differing = (at ^ self.now).checked_ilog2().unwrap_or(0);
+        self.insert(entry, deadline)
+    }
+
+    fn put(&mut self, entry: u32, unit: u64) {
+        let differing = (unit ^ self.now).checked_ilog2().unwrap_or(0);
         let level = (differing / DIGIT_BITS) as usize;
-        let slot = digit(at, level);
-        let head = self.heads[level][slot];
-        self.links[index] = Link {
-            next: head,
-            prev: HEAD | (level * SLOTS + slot) as u32,
-        };
-        if head != NIL {
-            self.links[head as usize].prev = entry;
+        let slot = digit(unit, level);
+        let below = DIGIT_BITS * level as u32;
+        self.next = self.next.min(unit >> below << below);
+        let mut head = self.heads[level][slot];
+        if head == NIL || self.blocks.get(head).len as usize == BLOCK {
+            head = self.blocks.make(head);
+            self.heads[level][slot] = head;
+            self.occupied[level][slot / 64] |= 1 << (slot % 64);
         }
-        self.heads[level][slot] = entry;
-        self.occupied[level] |= 1 << slot;
+        let block = self.blocks.get_mut(head);
+        block.entries[block.len as usize] = (entry, unit as u32);
+        block.len += 1;
     }
 
-    /// Takes an entry out.
-    pub(super) fn remove(&mut self, entry: u32) {
-        let link = &mut self.links[entry as usize];
-        let Link { next, prev } = *link;
-        debug_assert_ne!(prev, UNLINKED);
-        link.prev = UNLINKED;
-        if next != NIL {
-            self.links[next as usize].prev = prev;
-        }
-        if prev & HEAD == 0 {
-            self.links[prev as usize].next = next;
+    /// Takes the latest entry of a slot out.
+    fn pop(&mut self, level: usize, slot: usize) {
+        let head = self.heads[level][slot];
+        let block = self.blocks.get_mut(head);
+        block.len -= 1;
+        if block.len > 0 {
             return;
         }
-        let list = (prev & !HEAD) as usize;
-        let (level, slot) = (list / SLOTS, list % SLOTS);
+        let next = block.next;
+        self.blocks.free(head);
         self.heads[level][slot] = next;
         if next == NIL {
-            self.occupied[level] &= !(1 << slot);
+            self.occupied[level][slot / 64] &= !(1 << (slot % 64));
         }
     }
 
-    /// The next entry whose deadline is not after `now`; it stays linked. Every entry looked at
-    /// costs one of `budget`, and `None` means that none is due or the budget is spent.
+    /// Forgets an entry if that is cheap: if it has just come due. Another one stays until its
+    /// unit comes, and is nobody's then.
+    pub(super) fn remove(&mut self, entry: u32, armed: u32) {
+        let slot = digit(self.now, 0);
+        if self.latest(0, slot) == Some((entry, armed)) {
+            self.pop(0, slot);
+        }
+    }
+
+    #[inline]
+    fn latest(&self, level: usize, slot: usize) -> Option<(u32, u32)> {
+        let head = self.heads[level][slot];
+        if head == NIL {
+            return None;
+        }
+        let block = self.blocks.get(head);
+        Some(block.entries[block.len as usize - 1])
+    }
+
+    /// The entry that comes `ahead` places after the one that [`due`](Self::due) has told.
+    #[inline]
+    pub(super) fn upcoming(&self, ahead: usize) -> Option<u32> {
+        let head = self.heads[0][digit(self.now, 0)];
+        if head == NIL {
+            return None;
+        }
+        let block = self.blocks.get(head);
+        let (block, at) = match (block.len as usize).checked_sub(1 + ahead) {
+            Some(at) => (block, at),
+            None if block.next == NIL => return None,
+            None => (
+                self.blocks.get(block.next),
+                (BLOCK + block.len as usize).checked_sub(1 + ahead)?,
+            ),
+        };
+        Some(block.entries[at].0)
+    }
+
+    /// The next entry whose deadline is not after `now`; it stays entered. Every block moved and
+    /// every entry asked for costs one of `budget`, and `None` means that none is due or the budget
+    /// is spent.
     pub(super) fn due(
         &mut self,
         now: Tick,
         budget: &mut usize,
-        deadline: impl Fn(u32) -> Tick,
+        entries: &mut impl Armed,
     ) -> Option<u32> {
         let target = now.as_millis() >> GRAIN_BITS;
+        if target < self.next && self.cascading.is_none() {
+            return None;
+        }
         while *budget > 0 {
             if let Some(level) = self.cascading {
-                let entry = self.heads[level][digit(self.now, level)];
-                if entry == NIL {
+                let slot = digit(self.now, level);
+                let head = self.heads[level][slot];
+                if head == NIL {
                     self.cascading = None;
                 } else {
                     *budget -= 1;
-                    self.remove(entry);
-                    self.insert(entry, deadline(entry));
+                    self.lower(level, slot);
                 }
                 continue;
             }
-            let Some(level) = self.occupied.iter().position(|slots| *slots != 0) else {
-                self.now = self.now.max(target);
-                return None;
+            let first = self.first();
+            let start = first.map_or(u64::MAX, |(level, slot)| self.start_of(level, slot));
+            let (level, slot) = match first {
+                Some(first) if start <= target => first,
+                _ => {
+                    self.now = self.now.max(target);
+                    self.next = start;
+                    return None;
+                }
             };
-            let slot = self.occupied[level].trailing_zeros() as usize;
-            let start = self.start_of(level, slot);
-            if start > target {
-                self.now = self.now.max(target);
-                return None;
-            }
             self.now = start;
             if level > 0 {
                 self.cascading = Some(level);
                 continue;
             }
+            let (entry, unit) = self.latest(0, slot)?;
             *budget -= 1;
-            let entry = self.heads[level][slot];
-            let wanted = deadline(entry);
-            if unit_after(wanted) <= start {
-                return Some(entry);
+            match entries.deadline(entry, unit) {
+                None => self.pop(0, slot),
+                Some(deadline) if unit_after(deadline) <= start => return Some(entry),
+                Some(deadline) => {
+                    self.pop(0, slot);
+                    let unit = self.insert(entry, deadline);
+                    entries.arm(entry, unit);
+                }
             }
-            self.remove(entry);
-            self.insert(entry, wanted);
+        }
+        None
+    }
+
+    /// Moves one block of a slot of a higher level, which begins at `now`, to lower ones.
+    fn lower(&mut self, level: usize, slot: usize) {
+        let head = self.heads[level][slot];
+        let Block { entries, next, len } = *self.blocks.get(head);
+        self.blocks.free(head);
+        self.heads[level][slot] = next;
+        if next == NIL {
+            self.occupied[level][slot / 64] &= !(1 << (slot % 64));
+        }
+        for (entry, unit) in &entries[..len as usize] {
+            let ahead = u64::from(unit.wrapping_sub(self.now as u32));
+            self.put(*entry, self.now + ahead);
+        }
+    }
+
+    /// The first slot that holds anything.
+    fn first(&self) -> Option<(usize, usize)> {
+        for (level, words) in self.occupied.iter().enumerate() {
+            if let Some(word) = words.iter().position(|word| *word != 0) {
+                return Some((level, word * 64 + words[word].trailing_zeros() as usize));
+            }
         }
         None
     }
@@ -168,125 +327,14 @@ impl Wheel {
     const fn start_of(&self, level: usize, slot: usize) -> u64 {
         let below = DIGIT_BITS as usize * level;
         let above = below + DIGIT_BITS as usize;
-        self.now >> above << above | (slot as u64) << below
+        let high = if above < u64::BITS as usize {
+            self.now >> above << above
+        } else {
+            0
+        };
+        high | (slot as u64) << below
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn ms(millis: u64) -> Tick {
-        Tick::from_millis(millis)
-    }
-
-    fn drain(wheel: &mut Wheel, now: Tick, deadlines: &mut BTreeMap<u32, Tick>) -> Vec<u32> {
-        let mut fired = Vec::new();
-        let mut budget = usize::MAX;
-        while let Some(entry) = wheel.due(now, &mut budget, |entry| deadlines[&entry]) {
-            wheel.remove(entry);
-            deadlines.remove(&entry);
-            fired.push(entry);
-        }
-        fired
-    }
-
-    #[test]
-    fn nothing_fires_early_and_nothing_more_than_a_grain_late() {
-        let mut wheel = Wheel::with_capacity(0);
-        let mut deadlines = BTreeMap::from([(0, ms(1000)), (1, ms(300_000)), (2, ms(7_440_000))]);
-        for (&entry, &at) in &deadlines {
-            wheel.insert(entry, at);
-        }
-        for (entry, at) in deadlines.clone() {
-            let before = ms(at.as_millis() - 1);
-            assert_eq!(drain(&mut wheel, before, &mut deadlines), []);
-            let after = ms(at.as_millis() + (1 << GRAIN_BITS));
-            assert_eq!(drain(&mut wheel, after, &mut deadlines), [entry]);
-        }
-    }
-
-    #[test]
-    fn f27_ticks_from_the_whole_u64_range_work() {
-        let mut wheel = Wheel::with_capacity(0);
-        let start = 1 << 62;
-        let mut deadlines = BTreeMap::from([(0, ms(start + 5000)), (1, ms(u64::MAX))]);
-        assert_eq!(drain(&mut wheel, ms(start), &mut BTreeMap::new()), []);
-        for (&entry, &at) in &deadlines {
-            wheel.insert(entry, at);
-        }
-        assert_eq!(drain(&mut wheel, ms(start + 4999), &mut deadlines), []);
-        assert_eq!(drain(&mut wheel, ms(start + 6000), &mut deadlines), [0]);
-        assert_eq!(drain(&mut wheel, ms(u64::MAX - 64), &mut deadlines), []);
-    }
-
-    #[test]
-    fn a_spent_budget_loses_nothing() {
-        let mut wheel = Wheel::with_capacity(0);
-        let mut deadlines: BTreeMap<u32, Tick> = (0..1000)
-            .map(|entry| (entry, ms(5_000 + u64::from(entry) * 997)))
-            .collect();
-        for (&entry, &at) in &deadlines {
-            wheel.insert(entry, at);
-        }
-        let mut fired = 0;
-        for _ in 0..100_000 {
-            let mut budget = 3;
-            while let Some(entry) =
-                wheel.due(ms(10_000_000), &mut budget, |entry| deadlines[&entry])
-            {
-                wheel.remove(entry);
-                deadlines.remove(&entry);
-                fired += 1;
-            }
-        }
-        assert_eq!(fired, 1000);
-    }
-
-    proptest! {
-        /// Against a sorted map: after every step exactly the entries more than a grain overdue
-        /// are gone, and none that is not due.
-        #[test]
-        fn agrees_with_a_sorted_map(
-            steps in prop::collection::vec((0u32..40, 0u64..9_000_000, 0u64..400_000), 1..200),
-            small_budget in any::<bool>(),
-        ) {
-            let mut wheel = Wheel::with_capacity(0);
-            let mut deadlines: BTreeMap<u32, Tick> = BTreeMap::new();
-            let mut now = 0;
-            for (entry, timeout, step) in steps {
-                let at = ms(now + timeout);
-                match deadlines.get(&entry).copied() {
-                    // Moved on: the wheel is not told. Moved back: it is.
-                    Some(before) if at >= before => { deadlines.insert(entry, at); }
-                    Some(_) => {
-                        wheel.remove(entry);
-                        wheel.insert(entry, at);
-                        deadlines.insert(entry, at);
-                    }
-                    None => {
-                        wheel.insert(entry, at);
-                        deadlines.insert(entry, at);
-                    }
-                }
-                now += step;
-                let mut rounds = 0;
-                loop {
-                    let mut budget = if small_budget { 1 } else { usize::MAX };
-                    let Some(entry) = wheel.due(ms(now), &mut budget, |e| deadlines[&e]) else {
-                        if budget == 0 && rounds < 1000 { rounds += 1; continue; }
-                        break;
-                    };
-                    prop_assert!(deadlines[&entry].as_millis() <= now);
-                    wheel.remove(entry);
-                    deadlines.remove(&entry);
-                }
-                prop_assert!(deadlines.values().all(|at| at.as_millis() + (1 << GRAIN_BITS) > now));
-            }
-        }
-    }
-}
+mod tests;

@@ -2,6 +2,7 @@
 
 mod both;
 mod config_changes;
+mod express;
 mod fair;
 mod faults;
 mod filtering;

@@ -53,27 +53,50 @@ impl Zero {
 pub(super) struct Delta(u32);
 
 impl Delta {
+    /// A difference that was noted before.
+    pub const fn new(difference: u16) -> Self {
+        Delta(difference as u32)
+    }
+
+    /// A sum of differences, each of which is `old + !new` or was noted before; a few at most.
+    #[inline]
+    pub const fn of_sum(sum: u32) -> Self {
+        Delta(sum)
+    }
+
+    /// The difference, to be noted.
+    pub const fn value(self) -> u16 {
+        fold(self.0) as u16
+    }
+
+    /// The difference that the opposite replacement makes.
+    pub const fn reversed(self) -> Self {
+        Delta(0xffff - fold(self.0))
+    }
+
     /// Takes note that `old` becomes `new`.
-    pub fn replace(&mut self, old: u16, new: u16) {
+    pub const fn replace(&mut self, old: u16, new: u16) {
         // RFC 1624 equation 3 (m for old, m' for new): HC' = ~(~HC + ~m + m'). As the checksum is
         // minus the sum, that is HC + m - m', and -m' is ~m' modulo 65535.
-        self.0 = fold(self.0 + u32::from(old) + u32::from(!new));
+        self.0 = fold(self.0 + old as u32 + (!new) as u32);
     }
 
     /// Takes note of all that `other` noted.
-    pub fn add(&mut self, other: Self) {
+    pub const fn add(&mut self, other: Self) {
         self.0 = fold(self.0 + other.0);
     }
 
     /// The checksum after the words were replaced. The proper zero may differ before and after,
     /// if the words decide whether a message is all zero.
     pub const fn update(self, checksum: u16, before: Zero, after: Zero) -> u16 {
+        let sum = fold(self.0 + checksum as u32) as u16;
+        // Zero in either way of writing it.
+        let is_zero = sum == 0 || sum == 0xffff;
+        let updated = if is_zero { after.proper() } else { sum };
         if checksum == before.improper() {
-            return after.improper();
-        }
-        match fold(self.0 + checksum as u32) {
-            0 | 0xffff => after.proper(),
-            sum => sum as u16,
+            after.improper()
+        } else {
+            updated
         }
     }
 }
@@ -188,6 +211,20 @@ mod tests {
     fn rfc_1624_example() {
         let there = delta(0x5555, 0x3285).update(0xdd2f, Zero::Plus, Zero::Plus);
         assert_eq!(there, 0x0000);
+    }
+
+    #[test]
+    fn a_difference_survives_being_noted_and_its_reverse_undoes_it() {
+        for (old, new) in pairs() {
+            let noted = Delta::new(delta(old, new).value());
+            for checksum in EDGES {
+                for zero in [Zero::Plus, Zero::Minus] {
+                    let there = delta(old, new).update(checksum, zero, zero);
+                    assert_eq!(noted.update(checksum, zero, zero), there);
+                    assert_eq!(noted.reversed().update(there, zero, zero), checksum);
+                }
+            }
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@ mod checksum_values;
 mod dissect_headers;
 mod dissect_icmp;
 mod dissect_links;
+mod plain;
 mod properties;
 mod rewriting;
 mod verification;

@@ -1,0 +1,241 @@
+//! The short way through the table, for packets in plain form of established sessions.
+//!
+//! One look at the index and one at the session's line: what the packet must read, whether the
+//! session lives, what the packet becomes, and the new deadline are all there. Whatever is out of
+//! the ordinary is left to the long way, before anything has been changed.
+
+use natshard::{Protocol, Tick};
+
+use super::entry::{End, Ends, Key, Kind, PLAIN, REDIRECT, Session, Wide};
+use super::slab::Slab;
+use super::table::{SessionTable, flow_of};
+use super::{Half, TcpPhase};
+use crate::addr::Addr;
+use crate::config::NatConfig;
+use crate::packet::{self, PlainPacket, Replacement};
+use crate::tuple::VpcId;
+
+/// What a manager needs to know about a burst to let packets travel.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment<'a> {
+    /// The time.
+    pub now: Tick,
+    /// The configuration's generation.
+    pub generation: u32,
+    /// The configuration.
+    pub config: &'a NatConfig,
+}
+
+/// Where a [`SessionTable`] is to look for the session of a plain packet. Never wrong: what it
+/// leads to is compared with the packet, and looked for again if it is another's.
+#[derive(Clone, Copy, Debug)]
+pub struct Hint {
+    hash: u32,
+    /// An index entry that may be the packet's.
+    entry: Option<u32>,
+}
+
+impl Hint {
+    /// Of managers that give none.
+    pub const NONE: Hint = Hint {
+        hash: 0,
+        entry: None,
+    };
+}
+
+/// What becomes of a plain packet that has travelled along a session: one end is replaced.
+#[derive(Clone, Copy, Debug)]
+pub struct Passage {
+    pub(crate) half: Half,
+    pub(crate) to: VpcId,
+    pub(crate) replacement: Replacement,
+}
+
+/// Sessions of a table that does not fit the caches: from here on it pays to look ahead.
+const MISSES: usize = 4096;
+
+#[inline(always)]
+fn key_of(vpc: VpcId, packet: &PlainPacket) -> Key {
+    Key {
+        source: packet.source,
+        destination: packet.destination,
+        ports: packet.ports,
+        vpc: vpc.as_u32(),
+        kind: Kind::of(packet.protocol, packet.v6),
+    }
+}
+
+/// Whether a packet belongs to a half of a session that takes the short way.
+#[inline(always)]
+fn reads_plain(wides: &Slab<Wide>, session: &Session, half: Half, key: &Key) -> bool {
+    let at = half as usize;
+    let ports = u32::from(session.ports[at]) << 16 | u32::from(session.ports[at + 1]);
+    if session.kind != key.kind
+        || session.flags & PLAIN == 0
+        || ports != key.ports
+        || session.vpcs[at].as_u32() != key.vpc
+    {
+        return false;
+    }
+    if key.kind.is_v6() {
+        let wide = &wides[session.addresses[0]].addresses;
+        return wide[at] == key.source && wide[at + 1] == key.destination;
+    }
+    session.addresses[at] == key.source.low() && session.addresses[at + 1] == key.destination.low()
+}
+
+#[inline(always)]
+fn is_plain_flow(sessions: &Slab<Session>, wides: &Slab<Wide>, entry: u32, key: &Key) -> bool {
+    let (index, half) = flow_of(entry);
+    let session = sessions.get(index);
+    session.is_some_and(|session| reads_plain(wides, session, half, key))
+}
+
+impl<L> SessionTable<L> {
+    #[inline(always)]
+    pub(super) fn hint_of(&self, vpc: VpcId, packet: &PlainPacket) -> Hint {
+        Hint {
+            hash: self.secret.hash(&key_of(vpc, packet)),
+            entry: None,
+        }
+    }
+
+    /// Begins to fetch the bucket that a packet's session is found in.
+    #[inline(always)]
+    pub(super) fn fetch_hinted(&self, hint: &Hint) {
+        self.flows.prefetch(hint.hash);
+    }
+
+    /// The line of the session that is probably the packet's, being fetched. Without one the
+    /// packet will ask for its mapping.
+    #[inline]
+    pub(super) fn approach_to(&self, vpc: VpcId, packet: &PlainPacket, hint: &mut Hint) {
+        hint.entry = self.flows.find(hint.hash, |_| true);
+        if let Some(entry) = hint.entry {
+            self.sessions.prefetch(flow_of(entry).0);
+            return;
+        }
+        if self.sessions.len() < MISSES {
+            return;
+        }
+        // Most inside VPCs are translated towards one outside.
+        let vpcs = [vpc, self.last_outside];
+        let kind = Kind::of(packet.protocol, packet.v6);
+        let inside = Key::of_inside(vpcs, kind, packet.source, (packet.ports >> 16) as u16);
+        self.by_inside.prefetch(self.secret.hash(&inside));
+        let host = Key::of_host(vpcs, packet.v6, packet.source);
+        self.hosts.prefetch(self.secret.hash(&host));
+    }
+
+    /// Begins to fetch what the next sessions to expire will want when they are removed: the line of
+    /// one, and what the line of an earlier one, which has been fetched, leads to.
+    pub(super) fn fetch_upcoming(&self) {
+        if self.sessions.len() < MISSES {
+            return;
+        }
+        if let Some(index) = self.wheel.upcoming(6) {
+            self.sessions.prefetch(index);
+        }
+        let next = self.wheel.upcoming(3);
+        let Some(session) = next.and_then(|index| self.sessions.get(index)) else {
+            return;
+        };
+        self.mappings.prefetch(session.mapping);
+        if session.kind.is_v6() || session.flags & REDIRECT != 0 {
+            return;
+        }
+        let hash = |key: &Key| self.secret.hash(key);
+        for half in [Half::Inside, Half::Outside] {
+            self.flows.prefetch(hash(&self.key_of_half(session, half)));
+        }
+        let ends = self.ends_of(session);
+        self.by_inside.prefetch(hash(&ends.inside_key()));
+        self.by_public.prefetch(hash(&ends.public_key()));
+        self.hosts.prefetch(hash(&ends.host_key()));
+    }
+
+    /// Begins to fetch the buckets that a new mapping and the outside half of its session go into.
+    #[inline]
+    pub(super) fn fetch_expected(&self, ends: &Ends, remote_outside: End) {
+        self.by_public
+            .prefetch(self.secret.hash(&ends.public_key()));
+        self.flows
+            .prefetch(self.secret.hash(&ends.answer_key(remote_outside)));
+    }
+
+    /// Lets a packet travel along its session: notes what it shows and moves the deadline. `None`
+    /// if it has to go the long way, and nothing has been changed then.
+    #[inline(always)]
+    pub(super) fn travel_along(
+        &mut self,
+        vpc: VpcId,
+        packet: &PlainPacket,
+        hint: &Hint,
+        moment: &Moment<'_>,
+    ) -> Option<Passage> {
+        let key = key_of(vpc, packet);
+        let (sessions, wides) = (&mut self.sessions, &self.wides);
+        let hinted = hint
+            .entry
+            .filter(|entry| is_plain_flow(sessions, wides, *entry, &key));
+        let entry = match hinted {
+            Some(entry) => entry,
+            None => {
+                let is_it = |entry| is_plain_flow(sessions, wides, entry, &key);
+                self.flows.find(hint.hash, is_it)?
+            }
+        };
+        let (index, half) = flow_of(entry);
+        let session = sessions.get_mut(index)?;
+        if session.deadline <= moment.now || session.generation != moment.generation {
+            return None;
+        }
+        let lifetimes = moment.config.lifetimes(session.peering);
+        let mut tcp = session.tcp;
+        let mut lifetime = lifetimes.of_plain(packet.protocol, half == Half::Outside);
+        // Nearly all packets are past this without a guess about their protocol.
+        if (packet.protocol == Protocol::Tcp) & !tcp.stays(packet.flags) {
+            tcp = tcp.after(half, packet.flags);
+            lifetime = match tcp.phase() {
+                TcpPhase::Established => lifetimes.tcp_established,
+                TcpPhase::Opening => lifetimes.tcp_transitory,
+                TcpPhase::Closed | TcpPhase::Reset => return None,
+            };
+        } else if lifetimes.has_well_known && packet.protocol == Protocol::Udp && lifetime != 0 {
+            lifetime = lifetimes.of_udp(session.ports[1]);
+        }
+        // A lifetime of zero, which does not prolong the session, ends now, before its deadline.
+        let deadline = Tick::from_millis(moment.now.as_millis().saturating_add(lifetime));
+        if (deadline < session.deadline) & (lifetime != 0) {
+            // The timer wheel has to know.
+            return None;
+        }
+        session.deadline = session.deadline.max(deadline);
+        session.tcp = tcp;
+        let from_inside = half == Half::Inside;
+        let at = if from_inside { 2 } else { 0 };
+        let there = session.address_delta;
+        let back = Replacement::reversed(there);
+        let address_delta = if from_inside { there } else { back };
+        let end = if from_inside {
+            packet::End::Source
+        } else {
+            packet::End::Destination
+        };
+        let address = if key.kind.is_v6() {
+            wides[session.addresses[0]].addresses[at]
+        } else {
+            Addr::v4(session.addresses[at])
+        };
+        Some(Passage {
+            half,
+            to: session.vpcs[1 - half as usize],
+            replacement: Replacement {
+                end,
+                address,
+                port: session.ports[at],
+                address_delta,
+            },
+        })
+    }
+}
