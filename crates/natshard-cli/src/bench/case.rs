@@ -19,32 +19,80 @@ pub trait Worker: Send {
     }
 }
 
+/// A worker in cache lines of its own: threads are to share what they share, and nothing else.
+#[repr(align(128))]
+struct Padded<W>(W);
+
+impl<W: Worker> Worker for Padded<W> {
+    fn prepare(&mut self) {
+        self.0.prepare();
+    }
+
+    fn run(&mut self, operations: u64) -> u64 {
+        self.0.run(operations)
+    }
+
+    fn fixed(&self) -> Option<u64> {
+        self.0.fixed()
+    }
+
+    fn counts(&self) -> bool {
+        self.0.counts()
+    }
+}
+
+fn boxed<W: Worker + 'static>(worker: W) -> Box<dyn Worker> {
+    Box::new(Padded(worker))
+}
+
 /// An implementation in a case.
 pub struct Contestant {
     /// Its name in tables and JSON; stable.
     pub implementation: &'static str,
+    /// Which of several settings of the case it is in.
+    pub setting: Option<&'static str>,
     /// How many threads it runs on.
     pub threads: usize,
     /// One per thread.
     pub workers: Vec<Box<dyn Worker>>,
-    /// Whether a refusal shows that the case was not what it claims to be.
+    /// Whether refusals are part of the result; else they show that the case is not what it claims.
     pub may_refuse: bool,
 }
 
 impl Contestant {
     /// On one thread.
     pub fn alone(implementation: &'static str, worker: impl Worker + 'static) -> Self {
-        Contestant::team(implementation, vec![Box::new(worker)])
+        Contestant::team(implementation, [worker])
     }
 
     /// On one thread for each worker.
-    pub fn team(implementation: &'static str, workers: Vec<Box<dyn Worker>>) -> Self {
+    pub fn team<W: Worker + 'static>(
+        implementation: &'static str,
+        workers: impl IntoIterator<Item = W>,
+    ) -> Self {
+        let workers: Vec<_> = workers.into_iter().map(boxed).collect();
         Contestant {
             implementation,
+            setting: None,
             threads: workers.len(),
             workers,
             may_refuse: false,
         }
+    }
+
+    /// With a further worker of another kind, on a thread of its own.
+    #[must_use]
+    pub fn with(mut self, worker: impl Worker + 'static) -> Self {
+        self.workers.push(boxed(worker));
+        self.threads = self.workers.len();
+        self
+    }
+
+    /// In one of several settings of the case.
+    #[must_use]
+    pub fn at(mut self, setting: &'static str) -> Self {
+        self.setting = Some(setting);
+        self
     }
 
     /// One of which refusals are expected, and are part of the result.
@@ -84,7 +132,8 @@ pub struct Case {
     pub about: String,
     /// The switches that differ from the defaults, and the sizes.
     pub switches: String,
-    /// The implementation that the others are compared with, by the number of threads.
+    /// The implementation that the others are compared with, on as many threads and in the same
+    /// setting where there is one, else in its first.
     pub baseline: &'static str,
     /// Makes the implementations ready to be measured.
     pub build: Box<dyn Fn() -> Vec<Contestant>>,

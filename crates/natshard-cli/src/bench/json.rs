@@ -4,7 +4,6 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::Results;
-use super::case::Case;
 use super::measure::Measured;
 use super::pools::BURST;
 
@@ -13,7 +12,7 @@ pub(super) fn render(results: &Results) -> Result<String> {
     let rows = results
         .cases
         .iter()
-        .flat_map(|(case, measured)| measured.iter().map(move |it| row(case, it)));
+        .flat_map(|(_, measured)| measured.iter().map(row));
     let document = json!({
         "schema_version": 1,
         "machine": results.machine.json(),
@@ -37,9 +36,9 @@ pub(super) fn render(results: &Results) -> Result<String> {
     Ok(text)
 }
 
-fn row(case: &Case, it: &Measured) -> Value {
+fn row(it: &Measured) -> Value {
     json!({
-        "case": case.name,
+        "case": it.case,
         "implementation": it.implementation,
         "threads": it.threads,
         "ns_per_op": {

@@ -62,8 +62,10 @@ impl Spread {
 /// What was measured of one implementation in one case.
 #[derive(Clone, Debug)]
 pub struct Measured {
-    /// The case.
-    pub case: &'static str,
+    /// The case, with its setting.
+    pub case: String,
+    /// The setting alone.
+    pub setting: Option<&'static str>,
     /// The implementation.
     pub implementation: &'static str,
     /// On so many threads.
@@ -118,10 +120,11 @@ pub fn case(case: &Case, effort: Effort, crew: &Crew, mut step: impl FnMut(f64))
             break;
         }
     }
-    let find = |name: &str, threads: usize| {
-        contestants
-            .iter()
-            .position(|it| it.implementation == name && it.threads == threads)
+    let find = |name: &str, threads: usize, setting: Option<&str>| {
+        let same = |it: &Contestant| it.implementation == name && it.threads == threads;
+        let here = |it: &Contestant| same(it) && it.setting == setting;
+        let place = contestants.iter().position(here);
+        place.or_else(|| contestants.iter().position(same))
     };
     let paired = |at: usize, to: Option<usize>| {
         let to = to?;
@@ -129,12 +132,20 @@ pub fn case(case: &Case, effort: Effort, crew: &Crew, mut step: impl FnMut(f64))
         Some(Spread::of(ratios.collect()).median)
     };
     let measured = contestants.iter().enumerate().map(|(at, it)| Measured {
-        case: case.name,
+        case: it.setting.map_or_else(
+            || case.name.into(),
+            |setting| format!("{}, {setting}", case.name),
+        ),
+        setting: it.setting,
         implementation: it.implementation,
         threads: it.threads,
         ns_per_op: Spread::of(samples[at].clone()),
-        ratio: paired(at, find(case.baseline, it.threads)),
-        ratio_to_one_thread: paired(at, find(it.implementation, 1).filter(|one| *one != at)),
+        ratio: paired(at, find(case.baseline, it.threads, it.setting)),
+        ratio_to_one_thread: paired(
+            at,
+            find(it.implementation, 1, it.setting)
+                .filter(|one| contestants[*one].threads != it.threads),
+        ),
         rounds: samples[at].len(),
         operations: operations[at],
         refused: refused[at],

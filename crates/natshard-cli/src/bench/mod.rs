@@ -6,6 +6,7 @@ pub(crate) mod args;
 pub mod case;
 pub mod cases;
 pub mod crew;
+pub mod frames;
 mod json;
 pub mod machine;
 pub mod measure;

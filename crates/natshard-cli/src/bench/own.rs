@@ -62,6 +62,12 @@ impl Own {
         }
     }
 
+    /// Its engine.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     /// The same by the batch.
     #[must_use]
     pub fn batched(self) -> Batches {

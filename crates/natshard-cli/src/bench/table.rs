@@ -73,10 +73,13 @@ fn rows(case: &Case, measured: &[Measured], colored: bool) -> String {
     });
     table.set_header(header);
     for it in measured {
-        let bold = colored && it.implementation.starts_with("natshard");
-        let name = match bold {
-            true => Cell::new(it.implementation).add_attribute(Attribute::Bold),
-            false => Cell::new(it.implementation),
+        let name = match it.setting {
+            Some(setting) => format!("{}, {setting}", it.implementation),
+            None => it.implementation.into(),
+        };
+        let name = match colored && it.implementation.starts_with("natshard") {
+            true => Cell::new(name).add_attribute(Attribute::Bold),
+            false => Cell::new(name),
         };
         let spread = it.ns_per_op;
         let mut cells = vec![

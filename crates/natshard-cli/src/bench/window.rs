@@ -74,8 +74,17 @@ impl<P: Ports> Windowed<P> {
     /// When there are not so many.
     pub fn new(mut ports: P, window: usize) -> Self {
         let slots = (0..window).map(|_| ports.lease().expect("more ports than the window"));
-        let ring = Ring::new(slots.collect());
-        Windowed { ports, ring }
+        let slots = slots.collect();
+        Windowed::of(ports, slots)
+    }
+
+    /// With these live leases.
+    #[must_use]
+    pub fn of(ports: P, leases: Vec<P::Lease>) -> Self {
+        Windowed {
+            ports,
+            ring: Ring::new(leases),
+        }
     }
 }
 

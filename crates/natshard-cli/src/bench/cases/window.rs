@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use natshard::PortOrder;
 
-use crate::bench::case::{Case, Contestant, Settings, Worker};
+use super::BLOCKS;
+use crate::bench::case::{Case, Contestant, Settings};
 use crate::bench::own::{self, Own};
 use crate::bench::pools::{BURST, Rest, plain};
 use crate::bench::references::{
@@ -12,9 +13,6 @@ use crate::bench::references::{
     Queue, ShardedSlab,
 };
 use crate::bench::window::{Batched, Ports, Windowed};
-
-/// The references' name for the strong one.
-pub const BLOCKS: &str = "thread-local 256-bit block";
 
 /// One lease leased, the oldest released.
 const OPERATION: &str = "an operation leases a port and releases the oldest lease";
@@ -27,15 +25,10 @@ pub fn cases(settings: Settings) -> Vec<Case> {
     ]
 }
 
-fn boxed<W: Worker + 'static>(workers: impl IntoIterator<Item = W>) -> Vec<Box<dyn Worker>> {
-    let boxed = workers.into_iter().map(|it| Box::new(it) as _);
-    boxed.collect()
-}
-
 /// The engine: so many shards on one pool.
 fn natshard(name: &'static str, threads: usize, window: usize, rest: Rest) -> Contestant {
     let pool = plain(rest.addresses(threads, window));
-    Contestant::team(name, boxed(own::team(threads, window, pool, rest)))
+    Contestant::team(name, own::team(threads, window, pool, rest))
 }
 
 /// A reference of which each thread has its own, or a view of the same.
@@ -46,7 +39,7 @@ fn reference<P: Ports + 'static>(
     mut ports: impl FnMut() -> P,
 ) -> Contestant {
     let workers = (0..threads).map(|_| Windowed::new(ports(), window));
-    Contestant::team(name, boxed(workers))
+    Contestant::team(name, workers)
 }
 
 fn switches(settings: Settings, window: usize, rest: Rest) -> String {
@@ -147,7 +140,7 @@ fn batch_case(settings: Settings) -> Case {
             let pool = plain(rest.addresses(threads, window));
             let team = own::team(threads, window, pool, rest);
             let batches = team.into_iter().map(Own::batched);
-            all.push(Contestant::team("natshard", boxed(batches)));
+            all.push(Contestant::team("natshard", batches));
             let ports = 2 * PORTS_PER_ADDRESS * threads as u32;
             let queue = Queue::new(ports);
             all.push(batched("harness only", threads, window, || Harness));
@@ -174,5 +167,5 @@ fn batched<P: Ports + 'static>(
     mut ports: impl FnMut() -> P,
 ) -> Contestant {
     let workers = (0..threads).map(|_| Batched::new(ports(), window));
-    Contestant::team(name, boxed(workers))
+    Contestant::team(name, workers)
 }

@@ -74,24 +74,30 @@ impl Gateway {
         })))
     }
 
+    /// Forgets addresses that are no longer in use; done for each lease.
+    fn clean_up(&self) {
+        let mut pool = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        pool.in_use.retain(|it| it.strong_count() > 0);
+    }
+
     /// From an address that is in use.
     fn reuse(&self) -> Option<Port> {
         let pool = self.0.read().unwrap_or_else(PoisonError::into_inner);
         // The last reference to an address must not be dropped under the lock its drop takes.
-        let mut held = Vec::new();
-        let mut found = None;
+        let mut passed = Vec::new();
         for address in &pool.in_use {
             let Some(address) = address.upgrade() else {
                 continue;
             };
-            found = address.allocate();
-            held.push(address);
-            if found.is_some() {
-                break;
+            let port = address.has_free_ports().then(|| address.allocate());
+            if let Some(port) = port.flatten() {
+                drop(pool);
+                return Some(port);
             }
+            passed.push(address);
         }
         drop(pool);
-        found
+        None
     }
 
     /// From an address that nobody uses.
@@ -110,6 +116,7 @@ impl Ports for Gateway {
     type Lease = Port;
 
     fn lease(&mut self) -> Option<Port> {
+        self.clean_up();
         self.reuse().or_else(|| self.open())
     }
 
@@ -138,6 +145,7 @@ impl Address {
 
     fn allocate(self: &Arc<Self>) -> Option<Port> {
         if let Some(block) = self.current_block()
+            && !block.is_full()
             && let Some(port) = block.allocate()
         {
             return Some(Port { block, port });
@@ -145,6 +153,16 @@ impl Address {
         let block = self.claim()?;
         let port = block.allocate()?;
         Some(Port { block, port })
+    }
+
+    fn has_free_ports(&self) -> bool {
+        if self.usable.load(Ordering::Relaxed) > 0 {
+            return true;
+        }
+        let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
+        let blocks: Vec<_> = live.values().filter_map(Weak::upgrade).collect();
+        drop(live);
+        blocks.iter().any(|block| !block.is_full())
     }
 
     fn current_block(&self) -> Option<Arc<Block>> {
@@ -189,12 +207,16 @@ impl Drop for Address {
             return;
         };
         let mut pool = pool.write().unwrap_or_else(PoisonError::into_inner);
-        pool.in_use.retain(|it| it.strong_count() > 0);
         pool.free.insert(self.number);
     }
 }
 
 impl Block {
+    fn is_full(&self) -> bool {
+        let bits = self.bits.lock().unwrap_or_else(PoisonError::into_inner);
+        *bits == [u128::MAX; 2]
+    }
+
     fn allocate(&self) -> Option<u8> {
         let mut bits = self.bits.lock().unwrap_or_else(PoisonError::into_inner);
         let half = bits.iter().position(|it| *it != u128::MAX)?;
