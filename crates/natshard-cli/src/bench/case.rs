@@ -132,9 +132,11 @@ pub struct Case {
     pub about: String,
     /// The switches that differ from the defaults, and the sizes.
     pub switches: String,
-    /// The implementation that the others are compared with, on as many threads and in the same
+    /// The implementation that the others are compared with, on as many threads: in the same
     /// setting where there is one, else in its first.
     pub baseline: &'static str,
+    /// The setting of the baseline that all are compared with, whatever their own is.
+    pub baseline_setting: Option<&'static str>,
     /// Makes the implementations ready to be measured.
     pub build: Box<dyn Fn() -> Vec<Contestant>>,
 }

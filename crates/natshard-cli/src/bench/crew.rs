@@ -131,6 +131,22 @@ impl Crew {
     }
 }
 
+/// Runs something on the first of the cores.
+///
+/// # Panics
+///
+/// When it did.
+pub fn on_first_core<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            let cores = core_affinity::get_core_ids().unwrap_or_default();
+            cores.first().copied().map(core_affinity::set_for_current);
+            work()
+        });
+        thread.join().expect("it panicked")
+    })
+}
+
 fn work(job: Job) -> Done {
     let Job {
         mut worker,

@@ -1,9 +1,10 @@
 //! Results for programs.
 
 use anyhow::Result;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Results;
+use super::latency::{self, Tail};
 use super::measure::Measured;
 use super::pools::BURST;
 
@@ -28,12 +29,32 @@ pub(super) fn render(results: &Results) -> Result<String> {
             "about": case.about,
             "switches": case.switches,
             "baseline": case.baseline,
+            "baseline_setting": case.baseline_setting,
         })).collect::<Vec<_>>(),
         "results": rows.collect::<Vec<_>>(),
+        "latency": results.tails.iter().map(tail).collect::<Vec<_>>(),
+        "memory": results.amounts.iter().map(|it| json!({
+            "what": it.what,
+            "bytes": it.bytes,
+            "per": it.per,
+        })).collect::<Vec<_>>(),
     });
     let mut text = serde_json::to_string_pretty(&document)?;
     text.push('\n');
     Ok(text)
+}
+
+fn tail(it: &Tail) -> Value {
+    let nanos = latency::QUANTILES.iter().zip(it.nanos);
+    let nanos: Map<_, _> = nanos
+        .map(|((name, _), nanos)| ((*name).to_owned(), json!(nanos)))
+        .collect();
+    json!({
+        "operation": it.operation,
+        "setting": it.setting,
+        "count": it.count,
+        "ns": nanos,
+    })
 }
 
 fn row(it: &Measured) -> Value {

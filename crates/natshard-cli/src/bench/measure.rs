@@ -140,7 +140,14 @@ pub fn case(case: &Case, effort: Effort, crew: &Crew, mut step: impl FnMut(f64))
         implementation: it.implementation,
         threads: it.threads,
         ns_per_op: Spread::of(samples[at].clone()),
-        ratio: paired(at, find(case.baseline, it.threads, it.setting)),
+        ratio: paired(
+            at,
+            find(
+                case.baseline,
+                it.threads,
+                case.baseline_setting.or(it.setting),
+            ),
+        ),
         ratio_to_one_thread: paired(
             at,
             find(it.implementation, 1, it.setting)

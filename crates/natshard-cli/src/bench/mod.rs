@@ -5,11 +5,15 @@
 pub(crate) mod args;
 pub mod case;
 pub mod cases;
+pub mod counted;
 pub mod crew;
 pub mod frames;
+pub mod heap;
 mod json;
+pub mod latency;
 pub mod machine;
 pub mod measure;
+pub mod memory;
 pub mod own;
 pub mod pools;
 mod progress;
@@ -29,8 +33,10 @@ use crate::terminal::{self, Terminal};
 use self::args::BenchArgs;
 use self::case::{Case, Settings};
 use self::crew::Crew;
+use self::latency::Tail;
 use self::machine::Machine;
 use self::measure::{Effort, Measured};
+use self::memory::Amount;
 use self::progress::Progress;
 
 /// Everything that was found out.
@@ -41,7 +47,13 @@ struct Results {
     pinned: bool,
     seconds: f64,
     cases: Vec<(Case, Vec<Measured>)>,
+    tails: Vec<Tail>,
+    amounts: Vec<Amount>,
 }
+
+/// What is measured in other ways than by rounds.
+const LATENCY: &str = "latency";
+const MEMORY: &str = "memory";
 
 /// The command.
 pub(crate) fn run(args: &BenchArgs, terminal: Terminal) -> Result<Exit> {
@@ -63,13 +75,24 @@ pub(crate) fn run(args: &BenchArgs, terminal: Terminal) -> Result<Exit> {
         terminal.say("warning", &message);
     }
     let effort = Effort::new(args.quick);
-    let progress = Progress::new(terminal.progress, chosen.len());
-    let mut measured = Vec::new();
+    let progress = Progress::new(terminal.progress, chosen.len() + 2);
+    let wanted = |name| args.only.is_empty() || args.only.iter().any(|it| name == it.as_str());
+    let (mut measured, mut tails, mut amounts) = (Vec::new(), Vec::new(), Vec::new());
+    let last = chosen.len();
     for (at, case) in chosen.into_iter().enumerate() {
         let results = measure::case(&case, effort, &crew, |part| {
             progress.at(at, part, case.name);
         });
         measured.push((case, results));
+    }
+    if wanted(LATENCY) {
+        progress.at(last, 0.0, LATENCY);
+        let operations = if args.quick { 1_000_000 } else { 5_000_000 };
+        tails = crew::on_first_core(|| latency::measure(operations));
+    }
+    if wanted(MEMORY) {
+        progress.at(last + 1, 0.0, MEMORY);
+        amounts = memory::measure(args.quick);
     }
     progress.finish();
     let results = Results {
@@ -79,6 +102,8 @@ pub(crate) fn run(args: &BenchArgs, terminal: Terminal) -> Result<Exit> {
         pinned: crew.pinned,
         seconds: started.elapsed().as_secs_f64(),
         cases: measured,
+        tails,
+        amounts,
     };
     let text = match args.format {
         Format::Table => table::render(&results, terminal.colored),
@@ -90,8 +115,12 @@ pub(crate) fn run(args: &BenchArgs, terminal: Terminal) -> Result<Exit> {
 
 fn choose(cases: Vec<Case>, only: &[String]) -> Result<Vec<Case>> {
     for name in only {
+        if [LATENCY, MEMORY].contains(&name.as_str()) {
+            continue;
+        }
         if !cases.iter().any(|it| it.name.contains(name.as_str())) {
-            let known: Vec<_> = cases.iter().map(|it| it.name).collect();
+            let known = cases.iter().map(|it| it.name);
+            let known: Vec<_> = known.chain([LATENCY, MEMORY]).collect();
             let known = known.join("; ");
             return Err(Coded::usage(format!("no case has `{name}` in its name: {known}")).into());
         }

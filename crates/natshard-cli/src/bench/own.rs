@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use natshard::{Engine, Lease, PoolConfig, Request, Shard};
+use natshard::{Burst, Engine, Lease, PoolConfig, Request, Shard, Tick};
 
 use super::case::Worker;
 use super::pools::{BURST, Rest, Time, engine};
@@ -53,13 +53,34 @@ impl Own {
                 .allocate_batch(&request, count, &mut leases);
             assert_eq!(had, Ok(count), "the pool is large enough");
         }
+        Own::of(engine.clone(), shard, request, time, leases)
+    }
+
+    /// A shard that has these live leases.
+    #[must_use]
+    pub fn of(
+        engine: Engine,
+        shard: Shard,
+        request: Request,
+        time: Time,
+        live: Vec<Lease>,
+    ) -> Self {
         Own {
-            engine: engine.clone(),
+            engine,
             shard,
             request,
             time,
-            ring: Ring::new(leases),
+            ring: Ring::new(live),
         }
+    }
+
+    /// What an operation needs.
+    pub fn parts(&mut self) -> (Beginning<'_>, &Request, &mut Ring<Lease>) {
+        let beginning = Beginning {
+            shard: &mut self.shard,
+            now: self.time.tick(),
+        };
+        (beginning, &self.request, &mut self.ring)
     }
 
     /// Its engine.
@@ -95,6 +116,20 @@ impl Worker for Own {
             }
         }
         refused
+    }
+}
+
+/// A burst that is about to begin.
+pub struct Beginning<'a> {
+    shard: &'a mut Shard,
+    now: Tick,
+}
+
+impl Beginning<'_> {
+    /// Begins it.
+    #[inline]
+    pub fn begin(&mut self) -> Burst<'_> {
+        self.shard.burst(self.now)
     }
 }
 

@@ -6,6 +6,7 @@ use comfy_table::{Attribute, Cell, CellAlignment, LineStyle, Table, TableStyle};
 
 use super::Results;
 use super::case::Case;
+use super::latency;
 use super::measure::Measured;
 use crate::config::grouped;
 
@@ -41,37 +42,97 @@ pub(super) fn render(results: &Results, colored: bool) -> String {
         let _ = writeln!(out, "\n{name}");
         let _ = writeln!(out, "{}", wrap(&case.about, "  "));
         let _ = writeln!(out, "{}", wrap(&case.switches, "  "));
-        let _ = writeln!(out, "{}", rows(case, measured, colored));
+        if measured.len() > 1 {
+            let _ = writeln!(out, "{}", wrap(&against(case, measured), "  "));
+        }
+        let _ = writeln!(out, "\n{}", rows(measured, colored));
+    }
+    if !results.tails.is_empty() {
+        let _ = writeln!(out, "\n{}", tails(results, colored));
+    }
+    if !results.amounts.is_empty() {
+        let _ = writeln!(out, "\n{}", amounts(results, colored));
     }
     out
 }
 
-fn rows(case: &Case, measured: &[Measured], colored: bool) -> String {
+fn tails(results: &Results, colored: bool) -> String {
+    let mut table = table(colored);
+    let columns = latency::QUANTILES.map(|(name, _)| name);
+    table.set_header(header(["latency, ns"].iter().chain(&columns)));
+    for it in &results.tails {
+        let name = match it.setting {
+            "" => it.operation.into(),
+            setting => format!("{}, {setting}", it.operation),
+        };
+        let nanos = it.nanos.map(|it| right(grouped(it.round() as u128)));
+        table.add_row([Cell::new(name)].into_iter().chain(nanos));
+    }
+    table.to_string()
+}
+
+fn amounts(results: &Results, colored: bool) -> String {
+    let mut table = table(colored);
+    table.set_header(header(&["memory", "bytes", "per"]));
+    for it in &results.amounts {
+        let bytes = match it.bytes {
+            few if few < 100.0 && few.fract() > 0.0 => format!("{few:.2}"),
+            many => grouped(many.round() as u128),
+        };
+        table.add_row([Cell::new(it.what), right(bytes), right(it.per.into())]);
+    }
+    table.to_string()
+}
+
+fn table(colored: bool) -> Table {
     let mut table = Table::new();
     table.load_style(RULED);
     match colored {
         true => table.enforce_styling(),
         false => table.force_no_tty(),
     };
-    let several = measured.iter().any(|it| it.threads > 1);
-    let refusing = measured.iter().any(|it| it.refused > 0);
-    let baseline = format!("x {}", case.baseline);
-    let mut header = vec!["ns per operation", "median", "min", "p99", &baseline];
-    if several {
-        header.insert(1, "threads");
-        header.push("x itself on 1");
-    }
-    if refusing {
-        header.push("refused");
-    }
-    let header = header.iter().enumerate().map(|(at, text)| {
+    table
+}
+
+fn header<'a>(names: impl IntoIterator<Item = &'a &'a str>) -> Vec<Cell> {
+    let cells = names.into_iter().enumerate().map(|(at, text)| {
         let cell = Cell::new(text).add_attribute(Attribute::Bold);
         match at {
             0 => cell,
             _ => cell.set_alignment(CellAlignment::Right),
         }
     });
-    table.set_header(header);
+    cells.collect()
+}
+
+/// What the ratios are to.
+fn against(case: &Case, measured: &[Measured]) -> String {
+    let mut text = format!("ratio: to {}", case.baseline);
+    if let Some(setting) = case.baseline_setting {
+        let _ = write!(text, ", {setting}");
+    }
+    if measured.iter().any(|it| it.threads > 1) && measured.iter().any(|it| it.threads == 1) {
+        text.push_str(" on as many threads");
+    }
+    text
+}
+
+fn rows(measured: &[Measured], colored: bool) -> String {
+    let mut table = table(colored);
+    let several = measured.iter().any(|it| it.threads > 1);
+    let refusing = measured.iter().any(|it| it.refused > 0);
+    let to_one = measured.iter().any(|it| it.ratio_to_one_thread.is_some());
+    let mut names = vec!["ns per operation", "median", "min", "p99", "ratio"];
+    if several {
+        names.insert(1, "threads");
+    }
+    if to_one {
+        names.push("to 1 thread");
+    }
+    if refusing {
+        names.push("refused");
+    }
+    table.set_header(header(&names));
     for it in measured {
         let name = match it.setting {
             Some(setting) => format!("{}, {setting}", it.implementation),
@@ -91,6 +152,8 @@ fn rows(case: &Case, measured: &[Measured], colored: bool) -> String {
         ];
         if several {
             cells.insert(1, right(it.threads.to_string()));
+        }
+        if to_one {
             cells.push(right(
                 it.ratio_to_one_thread.map_or_else(String::new, ratio),
             ));

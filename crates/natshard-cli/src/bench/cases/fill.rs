@@ -40,6 +40,7 @@ pub fn case(settings: Settings) -> Case {
              are full"
         ),
         baseline: BLOCKS,
+        baseline_setting: None,
         build: Box::new(build),
     }
 }

@@ -1,15 +1,15 @@
 //! The cases, in the order in which they are measured.
 
 mod fill;
-mod nat;
-mod occupancy;
+pub(super) mod nat;
+pub(super) mod occupancy;
 mod open;
 mod reconfigure;
-mod refused;
-mod remote;
-mod reserve;
+pub(super) mod refused;
+pub(super) mod remote;
+pub(super) mod reserve;
 mod sizes;
-mod subscribers;
+pub(super) mod subscribers;
 mod window;
 
 use super::case::{Case, Settings};

@@ -54,6 +54,7 @@ pub fn cases(settings: Settings) -> Vec<Case> {
                     .into(),
             switches: switches.clone(),
             baseline: HARNESS,
+            baseline_setting: None,
             build: Box::new(move || {
                 let each = sizes.iter().flat_map(|&(name, flows, stride)| {
                     let make = |kind| Established::new(flows, stride, kind);
@@ -76,6 +77,7 @@ pub fn cases(settings: Settings) -> Vec<Case> {
                 .into(),
             switches,
             baseline: HARNESS,
+            baseline_setting: None,
             build: Box::new(move || {
                 let each = sizes.iter().flat_map(|&(name, flows, stride)| {
                     [
@@ -116,6 +118,18 @@ fn function(sessions: u32) -> Function {
     NatFunction::new(config, allocator, table)
 }
 
+/// A function with so many sessions, and no room for more.
+pub fn filled(flows: u32) -> impl Sized {
+    let mut nat = function(flows);
+    let mut time = Time::new(1);
+    for flow in 0..flows {
+        let mut frame = frame(Transport::Udp, inside(flow), outside(flow));
+        let verdict = nat.burst(time.tick(), &mut ()).process(&mut frame, INSIDE);
+        assert!(matches!(verdict, Verdict::Translated { .. }), "{verdict:?}");
+    }
+    nat
+}
+
 /// Every flow once, then again.
 #[derive(Clone, Copy)]
 struct Order {
@@ -136,14 +150,14 @@ impl Order {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub enum Kind {
     UdpOut,
     UdpIn,
     TcpOut,
     Harness,
 }
 
-struct Established {
+pub struct Established {
     nat: Function,
     kind: Kind,
     order: Order,
@@ -154,7 +168,7 @@ struct Established {
 }
 
 impl Established {
-    fn new(flows: u32, stride: u32, kind: Kind) -> Self {
+    pub fn new(flows: u32, stride: u32, kind: Kind) -> Self {
         let order = Order {
             at: 0,
             flows,
@@ -246,7 +260,7 @@ fn process(nat: &mut Function, now: Tick, frames: &mut [Frame], ingress: Ingress
     others
 }
 
-struct NewFlows {
+pub struct NewFlows {
     nat: Function,
     transport: Option<Transport>,
     order: Order,
@@ -255,7 +269,7 @@ struct NewFlows {
 }
 
 impl NewFlows {
-    fn new(flows: u32, stride: u32, transport: Option<Transport>) -> Self {
+    pub fn new(flows: u32, stride: u32, transport: Option<Transport>) -> Self {
         NewFlows {
             nat: function(transport.map_or(1, |_| flows)),
             transport,

@@ -1,27 +1,19 @@
 //! *occupancy*: a pool that is nearly full, with holes at random.
 
-use std::hint::black_box;
-
-use natshard::{Lease, Request, Shard};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
 
 use super::BLOCKS;
 use crate::bench::case::{Case, Contestant, Settings, Worker};
+use crate::bench::own::Own;
 use crate::bench::pools::{BURST, Rest, Time, engine, plain};
 use crate::bench::references::{
     Gateway, LocalBlocks, LockedBitmap, PORTS_PER_ADDRESS, Probing, Queue,
 };
-use crate::bench::window::{Ports, Ring, Windowed};
+use crate::bench::window::{Ports, Windowed};
 
-const ADDRESSES: u32 = 16;
+pub const ADDRESSES: u32 = 16;
 const ALL: u32 = ADDRESSES * PORTS_PER_ADDRESS;
-/// At most 32 x 16 ports rest at a time, and 32 x 2 more are rested and not noticed yet.
-const REST: Rest = Rest {
-    step: 120_000 / 16,
-    ..Rest::DEFAULT
-};
-
 /// Occupancies, in parts of a thousand.
 const LEVELS: [(&str, u32); 6] = [
     ("50 %", 500),
@@ -32,14 +24,19 @@ const LEVELS: [(&str, u32); 6] = [
     ("99.9 %", 999),
 ];
 
+/// Those that references are measured at.
+const CHOSEN: [u32; 3] = [500, 950, 999];
+
 pub fn case(settings: Settings) -> Case {
     let build = move || {
-        let mut all: Vec<_> = LEVELS
+        let levels = LEVELS
             .iter()
-            .map(|&(name, level)| Contestant::alone("natshard", Holes::new(level)).at(name))
+            .filter(|it| !settings.quick || CHOSEN.contains(&it.1));
+        let mut all: Vec<_> = levels
+            .map(|&(name, level)| Contestant::alone("natshard", pool(ADDRESSES, level)).at(name))
             .collect();
         for (name, level) in LEVELS {
-            if level != 500 && level != 950 && level != 999 {
+            if !CHOSEN.contains(&level) {
                 continue;
             }
             let mut add = |it: Contestant| all.push(it.at(name));
@@ -77,45 +74,45 @@ pub fn case(settings: Settings) -> Case {
             .into(),
         switches: format!(
             "{ADDRESSES} addresses, {ALL} ports; hold-down 120 s, random port order, bursts of \
-             {BURST}, 7.5 s of engine time each, so that 512 of the ports that are not leased \
+             {BURST}, as much engine time each as makes half of the ports that are not leased \
              rest; the original gateway's design has 1 address"
         ),
         baseline: "natshard",
+        baseline_setting: Some("50 %"),
         build: Box::new(build),
     }
 }
 
-struct Holes {
-    shard: Shard,
-    request: Request,
-    time: Time,
-    /// In random order.
-    ring: Ring<Lease>,
+/// Half of the ports that are not leased rest: the nearer the pool is to being full, the fewer
+/// leases a second it can serve.
+fn rest(all: u32, level: u32) -> Rest {
+    let holes = u64::from(all / 1000 * (1000 - level));
+    let bursts = (holes / 2 / BURST).max(1);
+    Rest {
+        step: (Rest::DEFAULT.hold_down.as_millis() as u64).div_ceil(bursts),
+        ..Rest::DEFAULT
+    }
 }
 
-impl Holes {
-    fn new(level: u32) -> Self {
-        let (engine, request) = engine(1, plain(ADDRESSES), REST);
-        let mut shard = engine.shard(0).expect("nobody has it");
-        let mut time = Time::new(REST.step);
-        let mut leases = Vec::with_capacity(ALL as usize);
-        let had = shard
-            .burst(time.tick())
-            .allocate_batch(&request, ALL as usize, &mut leases);
-        assert_eq!(had, Ok(ALL as usize));
-        let mut leaving = thin(&mut leases, ALL, level);
-        // 32 a burst, that what they leave rests until well before it is needed.
-        shard.burst(time.tick()).release_batch(&mut leaving);
-        time.pass(REST);
-        let mut holes = Holes {
-            shard,
-            request,
-            time,
-            ring: Ring::new(leases),
-        };
-        assert_eq!(holes.run(20_000 * BURST), 0, "every hole is served");
-        holes
-    }
+/// A shard of a full pool of which so many ports in a thousand are leased, in its steady state.
+pub fn pool(addresses: u32, level: u32) -> Own {
+    let all = addresses * PORTS_PER_ADDRESS;
+    let rest = rest(all, level);
+    let (engine, request) = engine(1, plain(addresses), rest);
+    let mut shard = engine.shard(0).expect("nobody has it");
+    let mut time = Time::new(rest.step);
+    let mut leases = Vec::with_capacity(all as usize);
+    let had = shard
+        .burst(time.tick())
+        .allocate_batch(&request, all as usize, &mut leases);
+    assert_eq!(had, Ok(all as usize));
+    let mut leaving = thin(&mut leases, all, level);
+    shard.burst(time.tick()).release_batch(&mut leaving);
+    time.pass(rest);
+    let mut own = Own::of(engine, shard, request, time, leases);
+    let bursts = (rest.bursts() * 2).max(2_000);
+    assert_eq!(own.run(bursts * BURST), 0, "every hole is served");
+    own
 }
 
 /// Shuffles leases of all ports and takes those out that are more than the occupancy.
@@ -141,20 +138,4 @@ fn reference<P: Ports>(mut ports: P, all: u32, level: u32) -> Windowed<P> {
         ports.give_back(lease);
     }
     Windowed::of(ports, leases)
-}
-
-impl Worker for Holes {
-    fn run(&mut self, operations: u64) -> u64 {
-        let mut refused = 0;
-        for _ in 0..operations / BURST {
-            let mut burst = self.shard.burst(self.time.tick());
-            for _ in 0..BURST {
-                match black_box(&mut burst).allocate(black_box(&self.request)) {
-                    Ok(lease) => burst.release(black_box(self.ring.swap(lease))),
-                    Err(_) => refused += 1,
-                }
-            }
-        }
-        refused
-    }
 }

@@ -19,6 +19,7 @@ pub fn case() -> Case {
             "{ADDRESSES} addresses of a fresh engine, one after the other; bursts of {BURST}"
         ),
         baseline: "natshard",
+        baseline_setting: None,
         build: Box::new(|| vec![Contestant::alone("natshard", Opening::default())]),
     }
 }

@@ -25,6 +25,7 @@ pub fn cases(settings: Settings) -> Vec<Case> {
         about: "an operation puts a new configuration in force".into(),
         switches: switches.clone(),
         baseline: "natshard",
+        baseline_setting: None,
         build: Box::new(|| {
             let team = own::team(1, WINDOW, pool(false), REST);
             let engine = team[0].engine().clone();
@@ -45,6 +46,7 @@ pub fn cases(settings: Settings) -> Vec<Case> {
                 .into(),
             switches,
             baseline: ALONE,
+            baseline_setting: None,
             build: Box::new(|| {
                 let loaded = own::team(1, WINDOW, pool(false), REST).remove(0);
                 let changes = Reconfiguring {

@@ -20,10 +20,10 @@ const RESTING: &str = "half resting";
 pub fn case() -> Case {
     let build = || {
         vec![
-            Contestant::alone("natshard", Full::new(0))
+            Contestant::alone("natshard", Full::new(ADDRESSES, 0))
                 .at(LEASED)
                 .refusing(),
-            Contestant::alone("natshard", Full::new(ALL / 2))
+            Contestant::alone("natshard", Full::new(ADDRESSES, ALL / 2))
                 .at(RESTING)
                 .refusing(),
             reference(BLOCKS, LocalBlocks::new(ALL)),
@@ -43,11 +43,12 @@ pub fn case() -> Case {
              gateway's design has 2 addresses"
         ),
         baseline: BLOCKS,
+        baseline_setting: None,
         build: Box::new(build),
     }
 }
 
-struct Full {
+pub struct Full {
     shard: Shard,
     request: Request,
     time: Time,
@@ -55,16 +56,17 @@ struct Full {
 }
 
 impl Full {
-    fn new(resting: u32) -> Self {
-        let (engine, request) = engine(1, plain(ADDRESSES), Rest::DEFAULT);
+    pub fn new(addresses: u32, resting: u32) -> Self {
+        let all = (addresses * PORTS_PER_ADDRESS) as usize;
+        let (engine, request) = engine(1, plain(addresses), Rest::DEFAULT);
         let mut shard = engine.shard(0).expect("nobody has it");
-        let mut leases = Vec::with_capacity(ALL as usize);
+        let mut leases = Vec::with_capacity(all);
         let mut time = Time::new(if resting == 0 { 1 } else { 0 });
         let had = shard
             .burst(time.tick())
-            .allocate_batch(&request, ALL as usize, &mut leases);
-        assert_eq!(had, Ok(ALL as usize));
-        let mut released = leases.split_off((ALL - resting) as usize);
+            .allocate_batch(&request, all, &mut leases);
+        assert_eq!(had, Ok(all));
+        let mut released = leases.split_off(all - resting as usize);
         shard.burst(time.tick()).release_batch(&mut released);
         Full {
             shard,

@@ -26,10 +26,15 @@ pub fn cases(settings: Settings) -> Vec<Case> {
             .into(),
         switches: switches(),
         baseline: "natshard, released by its own shard",
+        baseline_setting: None,
         build: Box::new(|| {
             vec![
-                Contestant::alone("natshard, released by its own shard", Turns::new(0)).at(ALONE),
-                Contestant::alone("natshard", Turns::new(1)).at(ALONE),
+                Contestant::alone(
+                    "natshard, released by its own shard",
+                    Turns::new(0, ADDRESSES, Rest::DEFAULT),
+                )
+                .at(ALONE),
+                Contestant::alone("natshard", Turns::new(1, ADDRESSES, Rest::DEFAULT)).at(ALONE),
             ]
         }),
     }];
@@ -42,6 +47,7 @@ pub fn cases(settings: Settings) -> Vec<Case> {
                     .into(),
             switches: switches(),
             baseline: HAND_OVER,
+            baseline_setting: None,
             build: Box::new(|| {
                 let ports = 4 * PORTS_PER_ADDRESS;
                 vec![
@@ -70,7 +76,7 @@ fn natshard() -> Contestant {
     let (engine, request) = engine(2, plain(ADDRESSES), Rest::DEFAULT);
     let shard = |at| engine.shard(at).expect("nobody has it");
     let mut turns = Turns::of([shard(0), shard(1)], request, 1);
-    turns.warm_up();
+    turns.warm_up(Rest::DEFAULT);
     let Turns {
         shards: [from, to],
         time: now,
@@ -155,7 +161,7 @@ impl Worker for Releasing {
 }
 
 /// Two shards on one thread.
-struct Turns {
+pub struct Turns {
     shards: [Shard; 2],
     request: Request,
     time: Time,
@@ -164,11 +170,11 @@ struct Turns {
 }
 
 impl Turns {
-    fn new(releaser: usize) -> Self {
-        let (engine, request) = engine(2, plain(ADDRESSES), Rest::DEFAULT);
+    pub fn new(releaser: usize, addresses: u32, rest: Rest) -> Self {
+        let (engine, request) = engine(2, plain(addresses), rest);
         let shard = |at| engine.shard(at).expect("nobody has it");
         let mut turns = Turns::of([shard(0), shard(1)], request, releaser);
-        turns.warm_up();
+        turns.warm_up(rest);
         turns
     }
 
@@ -182,8 +188,8 @@ impl Turns {
         }
     }
 
-    fn warm_up(&mut self) {
-        let refused = self.run(Rest::DEFAULT.bursts() * 2 * BURST);
+    fn warm_up(&mut self, rest: Rest) {
+        let refused = self.run(rest.bursts() * 2 * BURST);
         assert_eq!(refused, 0, "the pool is large enough");
     }
 }

@@ -14,23 +14,25 @@ use crate::bench::references::{LocalBlocks, LockedBitmap, PORTS_PER_ADDRESS, Pro
 use crate::bench::window::{Ports, Ring};
 
 const ADDRESSES: u32 = 4;
-const ALL: u32 = ADDRESSES * PORTS_PER_ADDRESS;
 const WINDOW: usize = 1_000;
 /// A port comes up again after more than a hold-down.
-const REST: Rest = Rest {
-    step: 20,
-    ..Rest::DEFAULT
-};
+fn rest(addresses: u32) -> Rest {
+    Rest {
+        step: 80 / u64::from(addresses),
+        ..Rest::DEFAULT
+    }
+}
 
 pub fn case() -> Case {
     let build = || {
+        let all = ADDRESSES * PORTS_PER_ADDRESS;
         vec![
-            Contestant::alone("natshard", Reserving::new()),
-            reference(BLOCKS, LocalBlocks::new(ALL), LocalBlocks::reserve),
-            reference("atomic bitmap", Probing::new(ALL, 1), Probing::reserve),
+            Contestant::alone("natshard", Reserving::new(ADDRESSES)),
+            reference(BLOCKS, LocalBlocks::new(all), LocalBlocks::reserve),
+            reference("atomic bitmap", Probing::new(all, 1), Probing::reserve),
             reference(
                 "Mutex<RoaringBitmap>",
-                LockedBitmap::new(ALL),
+                LockedBitmap::new(all),
                 LockedBitmap::reserve,
             ),
         ]
@@ -45,13 +47,14 @@ pub fn case() -> Case {
              ms of engine time each, so that a port has rested when it comes up again"
         ),
         baseline: BLOCKS,
+        baseline_setting: None,
         build: Box::new(build),
     }
 }
 
 /// Every port of the pool, in random order.
-fn order() -> Vec<u32> {
-    let mut order: Vec<u32> = (0..ALL).collect();
+fn order(addresses: u32) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..addresses * PORTS_PER_ADDRESS).collect();
     let mut random = Xoshiro256PlusPlus::seed_from_u64(3);
     for at in (1..order.len()).rev() {
         order.swap(at, (random.next_u64() % (at as u64 + 1)) as usize);
@@ -59,7 +62,7 @@ fn order() -> Vec<u32> {
     order
 }
 
-struct Reserving {
+pub struct Reserving {
     shard: Shard,
     request: Request,
     time: Time,
@@ -69,14 +72,15 @@ struct Reserving {
 }
 
 impl Reserving {
-    fn new() -> Self {
-        let (engine, request) = engine(1, plain(ADDRESSES), REST);
+    pub fn new(addresses: u32) -> Self {
+        let rest = rest(addresses);
+        let (engine, request) = engine(1, plain(addresses), rest);
         let mut shard = engine.shard(0).expect("nobody has it");
-        let mut time = Time::new(REST.step);
-        let IpAddr::V4(first) = prefix(ADDRESSES).network() else {
+        let mut time = Time::new(rest.step);
+        let IpAddr::V4(first) = prefix(addresses).network() else {
             unreachable!("the network for benchmarks is IPv4");
         };
-        let order = order().into_iter().map(|number| {
+        let order = order(addresses).into_iter().map(|number| {
             let (address, port) = (number / PORTS_PER_ADDRESS, number % PORTS_PER_ADDRESS);
             let address = Ipv4Addr::from_bits(first.to_bits() + address);
             SocketAddr::new(address.into(), 1024 + port as u16)
@@ -99,7 +103,7 @@ impl Reserving {
             at: WINDOW,
         };
         assert_eq!(
-            reserving.run(u64::from(ALL) * 2),
+            reserving.run(u64::from(addresses * PORTS_PER_ADDRESS) * 2),
             0,
             "every port had rested"
         );
@@ -138,7 +142,7 @@ where
     P: Ports<Lease = u32> + 'static,
     F: Fn(&mut P, u32) -> bool + Send + 'static,
 {
-    let order = order();
+    let order = order(ADDRESSES);
     let ring = order[..WINDOW].to_vec();
     for port in &ring {
         assert!(reserve(&mut ports, *port));

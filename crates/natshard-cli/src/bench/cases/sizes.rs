@@ -50,6 +50,7 @@ pub fn case(settings: Settings) -> Case {
              ports rest"
         ),
         baseline: BLOCKS,
+        baseline_setting: None,
         build: Box::new(build),
     }
 }

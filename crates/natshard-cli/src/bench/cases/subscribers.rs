@@ -12,7 +12,8 @@ use crate::bench::pools::{BURST, Rest, Time, engine, plain};
 use crate::bench::window::Ring;
 
 const SUBSCRIBERS: u64 = 8_192;
-const WINDOW: usize = 4 * SUBSCRIBERS as usize;
+/// Live leases of a subscriber.
+const EACH: usize = 4;
 const ADDRESSES: u32 = 256;
 /// A subscriber leases 0.8 ports a second: 100 or so rest.
 const REST: Rest = Rest {
@@ -55,23 +56,31 @@ pub fn case() -> Case {
              without rest"
         ),
         baseline: "natshard, no policy",
+        baseline_setting: None,
         build: Box::new(build),
     }
 }
 
 /// Every subscriber in turn, in an order that looks random.
-#[derive(Default)]
-struct Next(u64);
+struct Next {
+    at: u64,
+    subscribers: u64,
+}
 
 impl Next {
+    fn of(subscribers: u64) -> Self {
+        Next { at: 0, subscribers }
+    }
+
     #[inline]
     fn get(&mut self) -> u64 {
-        self.0 = (self.0 * 1_229 + 3_001) % SUBSCRIBERS;
-        self.0
+        // Of full period for every power of two.
+        self.at = (self.at * 1_229 + 3_001) % self.subscribers;
+        self.at
     }
 }
 
-struct Serving {
+pub struct Serving {
     shard: Shard,
     request: Request,
     named: bool,
@@ -81,28 +90,35 @@ struct Serving {
 }
 
 fn engine_with(name: &'static str, pool: PoolConfig, named: bool) -> Contestant {
-    let (engine, request) = engine(1, pool, REST);
-    let mut shard = engine.shard(0).expect("nobody has it");
-    let (mut time, mut next) = (Time::new(REST.step), Next::default());
-    let mut leases = Vec::with_capacity(WINDOW);
-    while leases.len() < WINDOW {
-        let mut burst = shard.burst(time.tick());
-        for _ in 0..BURST {
-            let request = request.subscriber(next.get());
-            leases.push(burst.allocate(&request).expect("the pool is large enough"));
+    Contestant::alone(name, Serving::new(pool, SUBSCRIBERS, named, REST))
+}
+
+impl Serving {
+    pub fn new(pool: PoolConfig, subscribers: u64, named: bool, rest: Rest) -> Self {
+        let (engine, request) = engine(1, pool, rest);
+        let mut shard = engine.shard(0).expect("nobody has it");
+        let (mut time, mut next) = (Time::new(rest.step), Next::of(subscribers));
+        let window = EACH * subscribers as usize;
+        let mut leases = Vec::with_capacity(window);
+        while leases.len() < window {
+            let mut burst = shard.burst(time.tick());
+            for _ in 0..BURST {
+                let request = request.subscriber(next.get());
+                leases.push(burst.allocate(&request).expect("the pool is large enough"));
+            }
         }
+        let mut serving = Serving {
+            shard,
+            request,
+            named,
+            next,
+            time,
+            ring: Ring::new(leases),
+        };
+        let refused = serving.run(rest.bursts() * 2 * BURST);
+        assert_eq!(refused, 0, "the pool is large enough");
+        serving
     }
-    let mut serving = Serving {
-        shard,
-        request,
-        named,
-        next,
-        time,
-        ring: Ring::new(leases),
-    };
-    let refused = serving.run(REST.bursts() * 2 * BURST);
-    assert_eq!(refused, 0, "the pool is large enough");
-    Contestant::alone(name, serving)
 }
 
 impl Worker for Serving {
@@ -138,10 +154,10 @@ impl Mapped {
         let blocks = (0..SUBSCRIBERS).map(|it| (it, [0; 4])).collect();
         let mut mapped = Mapped {
             blocks,
-            next: Next::default(),
+            next: Next::of(SUBSCRIBERS),
             ring: Ring::new(Vec::new()),
         };
-        let leases = (0..WINDOW).map(|_| mapped.lease().expect("4 of 256"));
+        let leases = (0..EACH * SUBSCRIBERS as usize).map(|_| mapped.lease().expect("4 of 256"));
         let leases = leases.collect();
         mapped.ring = Ring::new(leases);
         mapped

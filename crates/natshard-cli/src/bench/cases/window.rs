@@ -77,6 +77,7 @@ fn own_case(settings: Settings, name: &'static str, window: usize) -> Case {
         about: OPERATION.into(),
         switches: switches(settings, window, rest),
         baseline: BLOCKS,
+        baseline_setting: None,
         build: Box::new(build),
     }
 }
@@ -156,6 +157,7 @@ fn batch_case(settings: Settings) -> Case {
         about: "as own, 32 leased at a time and the 32 oldest released at a time; per lease".into(),
         switches: switches(settings, window, rest),
         baseline: BLOCKS,
+        baseline_setting: None,
         build: Box::new(build),
     }
 }

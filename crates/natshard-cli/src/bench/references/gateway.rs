@@ -160,9 +160,17 @@ impl Address {
             return true;
         }
         let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
-        let blocks: Vec<_> = live.values().filter_map(Weak::upgrade).collect();
+        // Nor must the last reference to a block.
+        let mut full = Vec::new();
+        let found = live.values().filter_map(Weak::upgrade).find_map(|block| {
+            if block.is_full() {
+                full.push(block);
+                return None;
+            }
+            Some(block)
+        });
         drop(live);
-        blocks.iter().any(|block| !block.is_full())
+        found.is_some()
     }
 
     fn current_block(&self) -> Option<Arc<Block>> {
