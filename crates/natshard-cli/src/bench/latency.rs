@@ -45,18 +45,10 @@ pub fn measure(operations: u64) -> Vec<Tail> {
     let rest = Rest::DEFAULT;
     let own = own::team(1, window, plain(rest.addresses(1, window)), rest).remove(0);
     tails.extend(of(&clock, own, "1,000 live", operations));
-    tails.extend(of(
-        &clock,
-        occupancy::pool(occupancy::ADDRESSES, 950),
-        "95 % leased",
-        operations,
-    ));
-    tails.extend(of(
-        &clock,
-        occupancy::pool(occupancy::ADDRESSES, 999),
-        "99.9 % leased",
-        operations,
-    ));
+    let nearly = occupancy::pool(occupancy::ADDRESSES, 950);
+    tails.extend(of(&clock, nearly, "95 % leased", operations));
+    let full = occupancy::pool(occupancy::ADDRESSES, 999);
+    tails.extend(of(&clock, full, "99.9 % leased", operations));
     tails
 }
 

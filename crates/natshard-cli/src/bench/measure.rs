@@ -16,20 +16,23 @@ pub struct Effort {
     /// Cases whose rounds take longer than that have fewer of them, so that the case ends after
     /// about so much.
     pub case: Duration,
+    /// At least so many rounds, an odd number.
+    pub least: usize,
 }
 
 impl Effort {
     /// For a first look, or for a figure to quote.
     #[must_use]
     pub const fn new(quick: bool) -> Self {
-        let (rounds, micros, millis) = match quick {
-            true => (31, 400, 600),
-            false => (201, 1_000, 2_500),
+        let (rounds, micros, millis, least) = match quick {
+            true => (31, 400, 500, 3),
+            false => (201, 1_000, 2_500, 5),
         };
         Effort {
             rounds,
             round: Duration::from_micros(micros),
             case: Duration::from_millis(millis),
+            least,
         }
     }
 }
@@ -116,7 +119,7 @@ pub fn case(case: &Case, effort: Effort, crew: &Crew, mut step: impl FnMut(f64))
         let part = started.elapsed().as_secs_f64() / effort.case.as_secs_f64();
         step(0.2 + 0.8 * part.max(round as f64 / effort.rounds as f64).min(1.0));
         // An odd number of rounds has a middle.
-        if part > 1.0 && round >= 4 && round % 2 == 0 {
+        if part > 1.0 && round + 1 >= effort.least && round % 2 == 0 {
             break;
         }
     }

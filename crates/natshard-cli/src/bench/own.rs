@@ -31,7 +31,7 @@ pub fn team(shards: usize, window: usize, pool: PoolConfig, rest: Rest) -> Vec<O
         .map(|at| Own::new(&engine, at, request, window, rest.step))
         .collect();
     // All of them time and again, that none runs ahead of the others.
-    let bursts = rest.bursts() * 2;
+    let bursts = rest.bursts() * 3 / 2;
     for _ in 0..bursts.div_ceil(64) {
         for own in &mut team {
             own.prepare();

@@ -58,6 +58,11 @@ pub trait Ports: Send {
 
     /// Gives one back.
     fn give_back(&mut self, lease: Self::Lease);
+
+    /// Leases every port.
+    fn fill(&mut self) -> Vec<Self::Lease> {
+        std::iter::from_fn(|| self.lease()).collect()
+    }
 }
 
 /// Leases one and gives the oldest back, over and over.

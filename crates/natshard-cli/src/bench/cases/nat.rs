@@ -27,10 +27,14 @@ const OUTSIDE: Ingress = Ingress {
 };
 const HARNESS: &str = "harness only";
 /// Flows, and a stride that visits each of them once before any again.
-const SIZES: [(&str, u32, u32); 2] = [
-    ("1 thousand flows", 1_000, 617),
-    ("1 million flows", 1_000_000, 618_033),
+const SIZES: [(&str, u32, u32); 4] = [
+    ("1 thousand flows", FEW, 617),
+    ("10 thousand flows", 10_000, 6_183),
+    ("100 thousand flows", 100_000, 61_803),
+    ("1 million flows", MANY, 618_033),
 ];
+const FEW: u32 = 1_000;
+const MANY: u32 = 1_000_000;
 
 type Function = NatFunction<NatDefaultAllocator, SessionTable<natshard::Lease>>;
 
@@ -57,14 +61,18 @@ pub fn cases(settings: Settings) -> Vec<Case> {
             baseline_setting: None,
             build: Box::new(move || {
                 let each = sizes.iter().flat_map(|&(name, flows, stride)| {
-                    let make = |kind| Established::new(flows, stride, kind);
-                    [
-                        Contestant::alone("natshard-nat, UDP outbound", make(Kind::UdpOut)),
-                        Contestant::alone("natshard-nat, UDP inbound", make(Kind::UdpIn)),
-                        Contestant::alone("natshard-nat, TCP outbound", make(Kind::TcpOut)),
-                        Contestant::alone(HARNESS, make(Kind::Harness)),
-                    ]
-                    .map(|it| it.at(name))
+                    let ends = flows == FEW || flows == MANY;
+                    let kinds = [
+                        ("natshard-nat, UDP outbound", Kind::UdpOut, true),
+                        ("natshard-nat, UDP inbound", Kind::UdpIn, ends),
+                        ("natshard-nat, TCP outbound", Kind::TcpOut, flows == FEW),
+                        (HARNESS, Kind::Harness, true),
+                    ];
+                    let kinds = kinds.into_iter().filter(|it| it.2);
+                    kinds.map(move |(what, kind, _)| {
+                        let worker = Established::new(flows, stride, kind);
+                        Contestant::alone(what, worker).at(name)
+                    })
                 });
                 each.collect()
             }),
@@ -80,12 +88,13 @@ pub fn cases(settings: Settings) -> Vec<Case> {
             baseline_setting: None,
             build: Box::new(move || {
                 let each = sizes.iter().flat_map(|&(name, flows, stride)| {
-                    [
-                        ("natshard-nat, UDP", Some(Transport::Udp)),
-                        ("natshard-nat, TCP", Some(Transport::Tcp(SYN))),
-                        (HARNESS, None),
-                    ]
-                    .map(|(what, transport)| {
+                    let kinds = [
+                        ("natshard-nat, UDP", Some(Transport::Udp), true),
+                        ("natshard-nat, TCP", Some(Transport::Tcp(SYN)), flows == FEW),
+                        (HARNESS, None, true),
+                    ];
+                    let kinds = kinds.into_iter().filter(|it| it.2);
+                    kinds.map(move |(what, transport, _)| {
                         let worker = NewFlows::new(flows, stride, transport);
                         Contestant::alone(what, worker).at(name)
                     })

@@ -125,15 +125,7 @@ fn thin<T>(leases: &mut Vec<T>, all: u32, level: u32) -> Vec<T> {
 }
 
 fn reference<P: Ports>(mut ports: P, all: u32, level: u32) -> Windowed<P> {
-    let mut leases = Vec::with_capacity(all as usize);
-    // Those that probe do not get every port of a pool that is nearly full.
-    let mut refusals = 0;
-    while leases.len() < all as usize && refusals < 200 * all {
-        match ports.lease() {
-            Some(lease) => leases.push(lease),
-            None => refusals += 1,
-        }
-    }
+    let mut leases = ports.fill();
     for lease in thin(&mut leases, all, level) {
         ports.give_back(lease);
     }

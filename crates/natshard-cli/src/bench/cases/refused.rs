@@ -12,7 +12,7 @@ use crate::bench::references::{
 };
 use crate::bench::window::Ports;
 
-const ADDRESSES: u32 = 16;
+const ADDRESSES: u32 = 4;
 const ALL: u32 = ADDRESSES * PORTS_PER_ADDRESS;
 const LEASED: &str = "all leased";
 const RESTING: &str = "half resting";
@@ -96,18 +96,7 @@ struct FullReference<P: Ports> {
 }
 
 fn reference<P: Ports + 'static>(name: &'static str, mut ports: P) -> Contestant {
-    let mut leases = Vec::new();
-    let mut refusals = 0;
-    // One that probes is full once it says so for long.
-    while refusals < 1_000 {
-        match ports.lease() {
-            Some(lease) => {
-                leases.push(lease);
-                refusals = 0;
-            }
-            None => refusals += 1,
-        }
-    }
+    let leases = ports.fill();
     let full = FullReference {
         ports,
         _leases: leases,
@@ -119,11 +108,7 @@ impl<P: Ports> Worker for FullReference<P> {
     fn run(&mut self, operations: u64) -> u64 {
         let mut refused = 0;
         for _ in 0..operations {
-            match black_box(&mut self.ports).lease() {
-                // A port that probing had not found so far.
-                Some(lease) => self._leases.push(lease),
-                None => refused += 1,
-            }
+            refused += u64::from(black_box(&mut self.ports).lease().is_none());
         }
         refused
     }

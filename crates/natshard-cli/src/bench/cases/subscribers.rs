@@ -15,9 +15,9 @@ const SUBSCRIBERS: u64 = 8_192;
 /// Live leases of a subscriber.
 const EACH: usize = 4;
 const ADDRESSES: u32 = 256;
-/// A subscriber leases 0.8 ports a second: 100 or so rest.
+/// A subscriber leases 0.2 ports a second: 24 or so rest.
 const REST: Rest = Rest {
-    step: 5,
+    step: 20,
     ..Rest::DEFAULT
 };
 
@@ -52,7 +52,7 @@ pub fn case() -> Case {
         switches: format!(
             "{SUBSCRIBERS} subscribers in random order, 4 live leases each; {ADDRESSES} addresses; \
              8 blocks or 2,000 ports at most each; hold-down 120 s, random port order, bursts of \
-             {BURST}, 5 ms of engine time each; the map has one block of 256 per subscriber, \
+             {BURST}, 20 ms of engine time each; the map has one block of 256 per subscriber, \
              without rest"
         ),
         baseline: "natshard, no policy",

@@ -73,4 +73,12 @@ impl Ports for Probing {
     fn give_back(&mut self, port: u32) {
         self.words[port as usize / 64].fetch_and(!(1 << (port % 64)), Ordering::AcqRel);
     }
+
+    /// Without tries: the last port would take a million of them.
+    fn fill(&mut self) -> Vec<u32> {
+        for word in self.words.iter() {
+            word.store(u64::MAX, Ordering::Relaxed);
+        }
+        (0..self.words.len() as u32 * 64).collect()
+    }
 }
