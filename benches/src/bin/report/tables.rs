@@ -36,6 +36,7 @@ fn block(name: &str, results: &Results) -> Result<String, String> {
         "latency" => Ok(latency(results)),
         "memory" => Ok(memory(results)),
         "instructions" => instructions(),
+        "losses" => Ok(losses(results)),
         case => table(case, results),
     }
 }
@@ -178,6 +179,58 @@ fn memory(results: &Results) -> String {
             many => grouped(many),
         };
         row(&mut out, &[text(&it["what"]), bytes, text(&it["per"])]);
+    }
+    out.push('\n');
+    out
+}
+
+/// Rows in which a reference is faster than the engine.
+fn losses(results: &Results) -> String {
+    // These allocate nothing.
+    let idle = ["harness only", "hand-over only"];
+    let mut out = String::from("\n");
+    header(
+        &mut out,
+        &[
+            "case",
+            "threads",
+            "faster than the engine",
+            "its ns",
+            "engine's ns",
+        ],
+    );
+    for case in list(results.get("cases")) {
+        let rows = results.rows(&text(&case["case"]));
+        for other in &rows {
+            if other.implementation.starts_with("natshard")
+                || idle.contains(&other.implementation.as_str())
+            {
+                continue;
+            }
+            let engine = rows.iter().find(|it| {
+                it.implementation == "natshard"
+                    && it.case == other.case
+                    && it.threads == other.threads
+            });
+            let Some(engine) = engine.filter(|it| it.median > other.median) else {
+                continue;
+            };
+            let refuses = match other.refused - engine.refused {
+                more if more > 0.0 => format!(" (refuses {})", share(more)),
+                _ => String::new(),
+            };
+            let name = other.implementation.replace('<', "\\<");
+            row(
+                &mut out,
+                &[
+                    other.case.clone(),
+                    other.threads.to_string(),
+                    format!("{name}{refuses}"),
+                    time(other.median),
+                    time(engine.median),
+                ],
+            );
+        }
     }
     out.push('\n');
     out

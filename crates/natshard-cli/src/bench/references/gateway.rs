@@ -246,6 +246,12 @@ impl Drop for Block {
 }
 
 impl Port {
+    /// Of which address.
+    #[must_use]
+    pub fn address(&self) -> u32 {
+        self.block.address.number
+    }
+
     /// The port's number.
     #[must_use]
     pub fn number(&self) -> u16 {
