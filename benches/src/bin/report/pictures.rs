@@ -166,7 +166,7 @@ fn flows(results: &Results) -> Result<String, String> {
     let established = rows(results, case)?;
     let names = [
         "natshard-nat, UDP outbound",
-        "natshard-nat, UDP inbound",
+        "natshard-nat, TCP inbound",
         "natshard-nat, TCP outbound",
     ];
     let (places, mut lines) = over_settings(&established, case, &names);

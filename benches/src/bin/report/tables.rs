@@ -294,7 +294,10 @@ pub fn time(nanos: f64) -> String {
 }
 
 fn times(ratio: f64) -> String {
-    time(ratio)
+    match ratio {
+        it if it < 0.0095 => "< 0.01".into(),
+        it => time(it),
+    }
 }
 
 fn share(part: f64) -> String {

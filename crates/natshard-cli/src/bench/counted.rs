@@ -64,8 +64,8 @@ pub fn all() -> Vec<Counted> {
         counted("established packet, UDP outbound", 32_000, || {
             Established::new(1_000, 617, Kind::UdpOut)
         }),
-        counted("established packet, UDP inbound", 32_000, || {
-            Established::new(1_000, 617, Kind::UdpIn)
+        counted("established packet, TCP inbound", 32_000, || {
+            Established::new(1_000, 617, Kind::TcpIn)
         }),
         counted("established packet, TCP outbound", 32_000, || {
             Established::new(1_000, 617, Kind::TcpOut)

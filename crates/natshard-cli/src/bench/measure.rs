@@ -13,9 +13,9 @@ pub struct Effort {
     pub rounds: usize,
     /// What a round of one implementation should take.
     pub round: Duration,
-    /// Cases whose rounds take longer than that have fewer of them, so that the case ends after
-    /// about so much.
-    pub case: Duration,
+    /// Cases whose rounds take longer than that have fewer of them: about so much is spent on each
+    /// implementation.
+    pub each: Duration,
     /// At least so many rounds, an odd number.
     pub least: usize,
 }
@@ -25,13 +25,13 @@ impl Effort {
     #[must_use]
     pub const fn new(quick: bool) -> Self {
         let (rounds, micros, millis, least) = match quick {
-            true => (31, 400, 500, 3),
-            false => (201, 1_000, 2_500, 5),
+            true => (31, 400, 40, 3),
+            false => (201, 1_000, 250, 5),
         };
         Effort {
             rounds,
             round: Duration::from_micros(micros),
-            case: Duration::from_millis(millis),
+            each: Duration::from_millis(millis),
             least,
         }
     }
@@ -103,6 +103,7 @@ pub fn case(case: &Case, effort: Effort, crew: &Crew, mut step: impl FnMut(f64))
     step(0.2);
     let mut samples = vec![Vec::with_capacity(effort.rounds); contestants.len()];
     let mut refused = vec![0; contestants.len()];
+    let budget = effort.each * contestants.len() as u32;
     let started = Instant::now();
     for round in 0..effort.rounds {
         for (at, contestant) in contestants.iter_mut().enumerate() {
@@ -116,7 +117,7 @@ pub fn case(case: &Case, effort: Effort, crew: &Crew, mut step: impl FnMut(f64))
             samples[at].push(result.took.as_nanos() as f64 / operations[at] as f64);
             refused[at] += result.refused;
         }
-        let part = started.elapsed().as_secs_f64() / effort.case.as_secs_f64();
+        let part = started.elapsed().as_secs_f64() / budget.as_secs_f64();
         step(0.2 + 0.8 * part.max(round as f64 / effort.rounds as f64).min(1.0));
         // An odd number of rounds has a middle.
         if part > 1.0 && round + 1 >= effort.least && round % 2 == 0 {

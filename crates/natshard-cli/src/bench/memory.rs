@@ -1,12 +1,12 @@
 //! *memory*: what the heap is asked for.
 
-use natshard::{Engine, EngineConfig, Lease, Shard};
+use natshard::{Engine, EngineConfig, Lease, Shard, Strictness};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
 
 use super::cases::nat;
 use super::heap;
-use super::pools::{Rest, Time, engine, plain};
+use super::pools::{self, Rest, Time, engine, plain};
 use super::references::PORTS_PER_ADDRESS;
 
 const ADDRESSES: u32 = 16;
@@ -63,10 +63,18 @@ pub fn measure(quick: bool) -> Vec<Amount> {
             .allocate_batch(&request, missing, leases);
         assert_eq!(had, Ok(missing), "every port is to be had");
     };
-    let (opened, ()) = heap::cost(|| fill(&mut shard, &mut leases, &mut time));
+    let (opened, ()) = heap::cost(|| {
+        let mut burst = shard.burst(time.tick());
+        for number in 0..ADDRESSES {
+            let request = request.address(pools::address(number).into(), Strictness::Strict);
+            leases.push(burst.allocate(&request).expect("it is free"));
+        }
+    });
+    add("opened address, one port leased", opened, ports, "port");
+    let (spent, ()) = heap::cost(|| fill(&mut shard, &mut leases, &mut time));
     add(
         "opened address, every port leased once",
-        opened,
+        opened + spent,
         ports,
         "port",
     );
@@ -80,7 +88,7 @@ pub fn measure(quick: bool) -> Vec<Amount> {
     });
     add(
         "opened address, every block reheated",
-        opened + reheated,
+        opened + spent + reheated,
         ports,
         "port",
     );

@@ -1,5 +1,6 @@
 //! Pools that are large enough, and shards at their steady state.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use natshard::{Engine, EngineConfig, PoolConfig, PortOrder, Protocol, Request, Tick};
@@ -53,6 +54,12 @@ impl Rest {
 pub fn prefix(addresses: u32) -> ipnet::IpNet {
     let length = 32 - addresses.next_power_of_two().trailing_zeros();
     format!("198.18.0.0/{length}").parse().expect("a prefix")
+}
+
+/// The address of that number of such a prefix.
+#[must_use]
+pub fn address(number: u32) -> Ipv4Addr {
+    Ipv4Addr::from_bits(Ipv4Addr::new(198, 18, 0, 0).to_bits() + number)
 }
 
 /// An engine whose only pool is named `p`, seeded so that runs can be repeated.

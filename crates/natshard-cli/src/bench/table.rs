@@ -122,7 +122,11 @@ fn rows(measured: &[Measured], colored: bool) -> String {
     let several = measured.iter().any(|it| it.threads > 1);
     let refusing = measured.iter().any(|it| it.refused > 0);
     let to_one = measured.iter().any(|it| it.ratio_to_one_thread.is_some());
-    let mut names = vec!["ns per operation", "median", "min", "p99", "ratio"];
+    let compared = measured.len() > 1;
+    let mut names = vec!["ns per operation", "median", "min", "p99"];
+    if compared {
+        names.push("ratio");
+    }
     if several {
         names.insert(1, "threads");
     }
@@ -148,8 +152,10 @@ fn rows(measured: &[Measured], colored: bool) -> String {
             right(time(spread.median)),
             right(time(spread.min)),
             right(time(spread.p99)),
-            right(it.ratio.map_or_else(String::new, ratio)),
         ];
+        if compared {
+            cells.push(right(it.ratio.map_or_else(String::new, ratio)));
+        }
         if several {
             cells.insert(1, right(it.threads.to_string()));
         }
@@ -182,9 +188,8 @@ pub(super) fn time(nanos: f64) -> String {
 
 fn ratio(value: f64) -> String {
     match value {
-        it if it < 9.995 => format!("{it:.2}"),
-        it if it < 99.95 => format!("{it:.1}"),
-        it => grouped(it.round() as u128),
+        it if it < 0.0095 => "< 0.01".into(),
+        it => time(it),
     }
 }
 

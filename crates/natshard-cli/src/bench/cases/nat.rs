@@ -64,7 +64,7 @@ pub fn cases(settings: Settings) -> Vec<Case> {
                     let ends = flows == FEW || flows == MANY;
                     let kinds = [
                         ("natshard-nat, UDP outbound", Kind::UdpOut, true),
-                        ("natshard-nat, UDP inbound", Kind::UdpIn, ends),
+                        ("natshard-nat, TCP inbound", Kind::TcpIn, ends),
                         ("natshard-nat, TCP outbound", Kind::TcpOut, flows == FEW),
                         (HARNESS, Kind::Harness, true),
                     ];
@@ -131,10 +131,12 @@ fn function(sessions: u32) -> Function {
 pub fn filled(flows: u32) -> impl Sized {
     let mut nat = function(flows);
     let mut time = Time::new(1);
-    for flow in 0..flows {
-        let mut frame = frame(Transport::Udp, inside(flow), outside(flow));
-        let verdict = nat.burst(time.tick(), &mut ()).process(&mut frame, INSIDE);
-        assert!(matches!(verdict, Verdict::Translated { .. }), "{verdict:?}");
+    for start in (0..flows).step_by(BURST as usize) {
+        let burst = start..(start + BURST as u32).min(flows);
+        let frame = |flow| frame(Transport::Udp, inside(flow), outside(flow));
+        let mut frames: Vec<_> = burst.map(frame).collect();
+        let others = process(&mut nat, time.tick(), &mut frames, INSIDE);
+        assert_eq!(others, 0, "every packet is translated");
     }
     nat
 }
@@ -161,7 +163,7 @@ impl Order {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     UdpOut,
-    UdpIn,
+    TcpIn,
     TcpOut,
     Harness,
 }
@@ -197,29 +199,38 @@ impl Established {
         established
     }
 
+    /// The first packets of every flow, by the burst, as they will be later.
     fn establish(&mut self, flows: u32) {
-        let first = match self.kind {
-            Kind::TcpOut => Transport::Tcp(SYN),
-            _ => Transport::Udp,
+        let is_tcp = self.kind != Kind::UdpOut;
+        let first = match is_tcp {
+            true => Transport::Tcp(SYN),
+            false => Transport::Udp,
         };
-        let mut step = |frame: &mut Frame, ingress| {
-            let verdict = self
-                .nat
-                .burst(self.time.tick(), &mut ())
-                .process(frame, ingress);
-            assert!(matches!(verdict, Verdict::Translated { .. }), "{verdict:?}");
-        };
-        for flow in 0..flows {
-            let mut out = frame(first, inside(flow), outside(flow));
-            step(&mut out, INSIDE);
-            self.public[flow as usize] = source(&out);
-            if self.kind == Kind::TcpOut {
-                let answer = Transport::Tcp(SYN | ACK);
-                step(&mut frame(answer, outside(flow), source(&out)), OUTSIDE);
-                let ack = Transport::Tcp(ACK);
-                step(&mut frame(ack, inside(flow), outside(flow)), INSIDE);
+        for start in (0..flows).step_by(BURST as usize) {
+            let burst = start..(start + BURST as u32).min(flows);
+            let out = |flow| frame(first, inside(flow), outside(flow));
+            let sent = self.send(burst.clone().map(out), INSIDE);
+            for (flow, frame) in burst.clone().zip(&sent) {
+                self.public[flow as usize] = source(frame);
+            }
+            if is_tcp {
+                let answer = |(flow, frame): (u32, &Frame)| {
+                    self::frame(Transport::Tcp(SYN | ACK), outside(flow), source(frame))
+                };
+                let answers: Vec<_> = burst.clone().zip(&sent).map(answer).collect();
+                self.send(answers.into_iter(), OUTSIDE);
+                let ack = |flow| frame(Transport::Tcp(ACK), inside(flow), outside(flow));
+                self.send(burst.map(ack), INSIDE);
             }
         }
+    }
+
+    /// What became of the frames.
+    fn send(&mut self, frames: impl Iterator<Item = Frame>, ingress: Ingress) -> Vec<Frame> {
+        let mut frames: Vec<_> = frames.collect();
+        let others = process(&mut self.nat, self.time.tick(), &mut frames, ingress);
+        assert_eq!(others, 0, "every packet is translated");
+        frames
     }
 
     #[inline]
@@ -228,9 +239,9 @@ impl Established {
         match self.kind {
             Kind::UdpOut | Kind::Harness => frame(Transport::Udp, inside(flow), outside(flow)),
             Kind::TcpOut => frame(Transport::Tcp(ACK), inside(flow), outside(flow)),
-            Kind::UdpIn => {
+            Kind::TcpIn => {
                 let public = self.public[flow as usize];
-                frame(Transport::Udp, outside(flow), public)
+                frame(Transport::Tcp(ACK), outside(flow), public)
             }
         }
     }
@@ -239,7 +250,7 @@ impl Established {
 impl Worker for Established {
     fn run(&mut self, operations: u64) -> u64 {
         let ingress = match self.kind {
-            Kind::UdpIn => OUTSIDE,
+            Kind::TcpIn => OUTSIDE,
             _ => INSIDE,
         };
         let mut refused = 0;

@@ -1,11 +1,9 @@
 //! *open address*: the first lease of an address that nobody used so far.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use natshard::{Engine, Lease, Request, Shard, Strictness};
 
 use crate::bench::case::{Case, Contestant, Worker};
-use crate::bench::pools::{BURST, Rest, Time, engine, plain, prefix};
+use crate::bench::pools::{self, BURST, Rest, Time, engine, plain};
 
 const ADDRESSES: u32 = 256;
 
@@ -44,14 +42,11 @@ impl Worker for Opening {
 
     fn run(&mut self, operations: u64) -> u64 {
         let (_, shard, request) = self.fresh.as_mut().expect("prepared");
-        let IpAddr::V4(first) = prefix(ADDRESSES).network() else {
-            unreachable!("the network for benchmarks is IPv4");
-        };
         let (mut time, mut refused) = (Time::new(1), 0);
         for start in (0..operations).step_by(BURST as usize) {
             let mut burst = shard.burst(time.tick());
             for number in start..(start + BURST).min(operations) {
-                let address = Ipv4Addr::from_bits(first.to_bits() + number as u32);
+                let address = pools::address(number as u32);
                 let request = request.address(address.into(), Strictness::Strict);
                 match burst.allocate(&request) {
                     Ok(lease) => self.leases.push(lease),

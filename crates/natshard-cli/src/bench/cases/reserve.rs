@@ -1,7 +1,7 @@
 //! *reserve*: this very port.
 
 use std::hint::black_box;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use natshard::{Lease, Protocol, Request, Shard};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -9,7 +9,7 @@ use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
 
 use super::BLOCKS;
 use crate::bench::case::{Case, Contestant, Worker};
-use crate::bench::pools::{BURST, Rest, Time, engine, plain, prefix};
+use crate::bench::pools::{self, BURST, Rest, Time, engine, plain};
 use crate::bench::references::{LocalBlocks, LockedBitmap, PORTS_PER_ADDRESS, Probing};
 use crate::bench::window::{Ports, Ring};
 
@@ -77,13 +77,9 @@ impl Reserving {
         let (engine, request) = engine(1, plain(addresses), rest);
         let mut shard = engine.shard(0).expect("nobody has it");
         let mut time = Time::new(rest.step);
-        let IpAddr::V4(first) = prefix(addresses).network() else {
-            unreachable!("the network for benchmarks is IPv4");
-        };
         let order = order(addresses).into_iter().map(|number| {
             let (address, port) = (number / PORTS_PER_ADDRESS, number % PORTS_PER_ADDRESS);
-            let address = Ipv4Addr::from_bits(first.to_bits() + address);
-            SocketAddr::new(address.into(), 1024 + port as u16)
+            SocketAddr::new(pools::address(address).into(), 1024 + port as u16)
         });
         let order: Vec<_> = order.collect();
         let mut burst = shard.burst(time.tick());
