@@ -3,7 +3,7 @@
 set -euo pipefail
 packages="jq tshark wireshark-common iproute2 util-linux ethtool nftables curl openssl nginx-light
   dnsmasq-base bind9-dnsutils traceroute iputils-ping iputils-tracepath openssh-server openssh-client
-  rsync tftpd-hpa vsftpd netcat-openbsd mosquitto mosquitto-clients chrony"
+  rsync tftpd-hpa vsftpd netcat-openbsd mosquitto mosquitto-clients chrony valgrind"
 missing=()
 for package in $packages; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed' || missing+=("$package")

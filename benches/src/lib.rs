@@ -1,82 +1,34 @@
-//! References the engine is measured against, in the same run: each does less than the engine
-//! does (no hold-down, no sharing, no exact exhaustion), and says so.
+//! What the measuring programs of this directory have in common. The cases themselves are in
+//! `natshard_cli::bench`, where `natshard bench` uses them as well.
 
-use std::collections::VecDeque;
-use std::sync::Mutex;
+use natshard_cli::bench::case::{Case, Contestant, Settings};
+use natshard_cli::bench::cases;
 
-/// What a bench asks of an allocator of ports.
-pub trait Ports {
-    /// Leases a port.
-    fn lease(&mut self) -> Option<u32>;
-    /// Gives one back.
-    fn give_back(&mut self, port: u32);
-}
-
-/// One 256-bit block of a single thread: finds the first zero. No rest, nothing shared.
-#[derive(Debug)]
-pub struct LocalBlocks {
-    words: Vec<u64>,
-    at: usize,
-}
-
-impl LocalBlocks {
-    /// So many ports, in words of 64.
-    #[must_use]
-    pub fn new(ports: usize) -> Self {
-        LocalBlocks {
-            words: vec![0; ports.div_ceil(64)],
-            at: 0,
-        }
+/// The cases on one thread and on as many as there are cores, two at most.
+#[must_use]
+pub fn settings(quick: bool) -> Settings {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Settings {
+        threads: cores.min(2),
+        quick,
     }
 }
 
-impl Ports for LocalBlocks {
-    #[inline]
-    fn lease(&mut self) -> Option<u32> {
-        for _ in 0..=self.words.len() {
-            let word = &mut self.words[self.at];
-            if *word != u64::MAX {
-                let bit = (!*word).trailing_zeros();
-                *word |= 1 << bit;
-                return Some(self.at as u32 * 64 + bit);
-            }
-            self.at = (self.at + 1) % self.words.len();
-        }
-        None
-    }
-
-    #[inline]
-    fn give_back(&mut self, port: u32) {
-        self.words[port as usize / 64] &= !(1 << (port % 64));
-    }
+/// Every case.
+#[must_use]
+pub fn all(quick: bool) -> Vec<Case> {
+    cases::all(settings(quick))
 }
 
-/// A first-in-first-out free list behind a mutex. No rest but its length.
-#[derive(Debug)]
-pub struct LockedQueue(Mutex<VecDeque<u32>>);
-
-impl LockedQueue {
-    /// So many ports.
-    #[must_use]
-    pub fn new(ports: u32) -> Self {
-        LockedQueue(Mutex::new((0..ports).collect()))
-    }
-}
-
-impl Ports for LockedQueue {
-    #[inline]
-    fn lease(&mut self) -> Option<u32> {
-        self.0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .pop_front()
-    }
-
-    #[inline]
-    fn give_back(&mut self, port: u32) {
-        self.0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .push_back(port);
-    }
+/// The full name of an implementation in its case.
+#[must_use]
+pub fn name_of(contestant: &Contestant) -> String {
+    let setting = contestant
+        .setting
+        .map_or_else(String::new, |it| format!(", {it}"));
+    let threads = match contestant.threads {
+        1 => String::new(),
+        threads => format!(", {threads} threads"),
+    };
+    format!("{}{setting}{threads}", contestant.implementation)
 }

@@ -6,6 +6,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
+use crate::bench::args::{self as bench, BenchArgs};
 use crate::check::CheckArgs;
 use crate::plan::{self, PlanArgs};
 use crate::trace::TraceArgs;
@@ -51,6 +52,9 @@ pub(crate) enum Command {
     /// How many public addresses so many subscribers need
     #[command(long_about = plan::args::ABOUT, after_long_help = plan::args::EXAMPLES)]
     Plan(Box<PlanArgs>),
+    /// Measure what the allocator costs, beside references in the same run
+    #[command(long_about = bench::ABOUT, after_long_help = bench::EXAMPLES)]
+    Bench(BenchArgs),
 
     /// Write a completion script for a shell to stdout
     #[command(after_help = "\

@@ -4,6 +4,7 @@
 //! This library exists for the binary and its tests; embed the crates `natshard` and
 //! `natshard-nat` instead.
 
+pub mod bench;
 mod capture;
 mod check;
 mod cli;
@@ -51,6 +52,7 @@ fn run(cli: Cli, terminal: Terminal) -> Result<Exit> {
         Command::Check(args) => check::run(&args, terminal),
         Command::Trace(args) => trace::run(&args, terminal),
         Command::Plan(args) => plan::run(&args, terminal),
+        Command::Bench(args) => bench::run(&args, terminal),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "natshard", &mut script);
