@@ -14,6 +14,9 @@ mod contiguous;
 mod engine;
 mod error;
 mod event;
+#[cfg(natshard_failpoints)]
+#[doc(hidden)]
+pub mod failpoints;
 mod fair;
 mod ground;
 mod hints;
