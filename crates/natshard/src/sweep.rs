@@ -62,6 +62,11 @@ impl Work<'_> {
         self.worker.swept_slice = Some(sweep.began);
     }
 
+    /// Has the next sweep begin at the beginning, also if this slice was swept.
+    pub(crate) fn sweep_anew(&mut self) {
+        (self.worker.sweep, self.worker.swept_slice) = (None, None);
+    }
+
     /// Whether the region is done with.
     fn sweep_region(
         &mut self,
