@@ -28,6 +28,10 @@ mod lease;
 #[doc(hidden)]
 pub mod model;
 mod page;
+#[cfg(shuttle)]
+#[doc(hidden)]
+pub mod planted;
+#[cfg(not(shuttle))]
 mod planted;
 mod port_allocator;
 mod portset;

@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "the models are its documentation")]
 
 mod books;
+pub mod lifecycle;
 
 use std::time::Duration;
 

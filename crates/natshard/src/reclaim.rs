@@ -108,6 +108,7 @@ mod model {
 
         /// A pin that keeps nothing, for models in which nothing is deferred: it takes no part in
         /// the interleaving.
+        #[cfg(loom)]
         pub(crate) fn pretend(&self) -> Pin<'_> {
             Pin {
                 reclaimer: self,

@@ -53,6 +53,14 @@ pub fn is_thrown(thrown: &(dyn std::any::Any + Send)) -> bool {
     return thrown.is::<std::convert::Infallible>();
 }
 
+/// Runs work in which no failpoint throws.
+fn calmly<T>(work: impl FnOnce() -> T) -> T {
+    #[cfg(natshard_failpoints)]
+    return natshard::failpoints::calmly(work);
+    #[cfg(not(natshard_failpoints))]
+    return work();
+}
+
 impl<'a> Worker<'a> {
     pub fn new(shared: &'a Shared<'a>, index: usize, seed: u64, dropper: Sender<Lease>) -> Self {
         Worker {
@@ -78,10 +86,10 @@ impl<'a> Worker<'a> {
     /// Works until told to stop; what it holds then, and what it did.
     pub fn work(mut self) -> (Vec<Lease>, Tally) {
         while !self.shared.stop.load(Ordering::Relaxed) {
-            let mut shard = self.shared.engine.shard(self.index).unwrap();
+            let mut shard = calmly(|| self.shared.engine.shard(self.index)).unwrap();
             let life = catch_unwind(AssertUnwindSafe(|| self.live(&mut shard)));
-            // With whatever it has in hand.
-            drop(shard);
+            // With whatever it has in hand. A drop of its own must not be cut short.
+            calmly(|| drop(shard));
             match life {
                 Ok(()) => {}
                 Err(thrown) if thrown.is::<Killed>() => self.tally.killed += 1,
@@ -124,7 +132,7 @@ impl<'a> Worker<'a> {
             for _ in 0..1 + self.below(64) {
                 self.operate(&mut burst, now);
             }
-            if self.one_in(2_000) {
+            if self.one_in(500) {
                 resume_unwind(Box::new(Killed));
             }
             if self.one_in(200) {
