@@ -367,7 +367,7 @@ impl Model for Machine {
         actions.extend([Open, Rest, Recycle, Close]);
         for s in 0..SHARDS {
             actions.extend([Pin(s), Unpin(s), Claim(s), LetGo(s), LookEmpty(s)]);
-            actions.extend([Mark(s), Verify(s), Match(s), Confirm(s), Redeem(s)]);
+            actions.extend([Mark(s), Verify(s)]);
             if self.assigned {
                 actions.extend((0..PORTS).map(|port| Take(s, port)));
                 actions.push(Assign(s));
@@ -375,9 +375,9 @@ impl Model for Machine {
                 actions.extend([Reheat(s), Issue(s)]);
             }
         }
-        for port in 0..PORTS {
-            actions.extend([Release(port), Copy(port)]);
-        }
+        actions.extend((0..PORTS).map(Release));
+        // Ports are alike and so are shards: one of each will do for tokens.
+        actions.extend([Copy(0), Match(1), Confirm(1), Redeem(1)]);
     }
 
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
@@ -387,12 +387,12 @@ impl Model for Machine {
         Some(next)
     }
 
-    /// Two lives, two generations in each, and as many tags: what comes after repeats it.
+    /// Two lives, two generations, three tags: what comes after repeats it.
     fn within_boundary(&self, state: &State) -> bool {
-        let block = state.block.as_ref();
-        let tags = block.is_none_or(|block| block.tags.iter().all(|&tag| tag <= 2));
-        let generation = block.map_or(0, |block| block.state().generation());
-        state.life <= 2 && generation <= 2 && tags
+        state.life <= 2
+            && state.block.as_ref().is_none_or(|block| {
+                block.state().generation() <= 1 && block.tags.iter().all(|&tag| tag <= 2)
+            })
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
@@ -444,12 +444,10 @@ impl Model for Machine {
             }
         }
         all.push(Property::sometimes(
-            "in a second life and generation everything is free again",
+            "in its second life the block was used and is at rest",
             |_: &Machine, state: &State| {
-                state.life == 2
-                    && state.block.as_ref().is_some_and(|block| {
-                        block.phase() == Phase::Free && block.state().generation() > state.floor
-                    })
+                let block = state.block.as_ref().filter(|_| state.life == 2);
+                block.is_some_and(|block| block.state().is_handed_out() && block.is_at_rest())
             },
         ));
         all

@@ -12,7 +12,7 @@ mod machine;
 mod state;
 
 use machine::{Bug, Machine};
-use stateright::{Checker, Model};
+use stateright::{Checker, HasDiscoveries, Model};
 
 /// Explores everything; how many states there are.
 fn explore(machine: Machine) {
@@ -38,7 +38,8 @@ fn find(bug: Bug, property: &'static str) {
         bug: Some(bug),
         ..Machine::default()
     };
-    let checker = machine.checker().threads(2).spawn_bfs().join();
+    let checker = machine.checker().finish_when(HasDiscoveries::AnyFailures);
+    let checker = checker.spawn_bfs().join();
     let found = checker.discovery(property);
     let path = found.unwrap_or_else(|| panic!("{bug:?} was not found"));
     let steps = path.into_actions();
