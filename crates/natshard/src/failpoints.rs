@@ -117,7 +117,7 @@ pub(crate) fn window() {
     };
     here.held += u64::from(held);
     let rarely = if rare {
-        policy.panics.min(64)
+        policy.panics.min(500)
     } else {
         policy.panics
     };

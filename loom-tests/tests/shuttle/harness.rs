@@ -92,12 +92,13 @@ pub fn sample<const N: usize>(name: &str, states: [&str; N], scenario: fn(u64, &
     plant(None);
     let asked = Asked::read();
     let reach: Reach<N> = Arc::new(std::array::from_fn(|_| AtomicU64::new(0)));
-    let first = std::process::id() as u64 ^ Instant::now().elapsed().subsec_nanos() as u64;
+    let since = std::time::SystemTime::UNIX_EPOCH.elapsed();
+    let first = since.map_or(1, |since| since.as_millis() as u64);
     for scheduler in [Scheduler::Random, Scheduler::Pct] {
         let began = Instant::now();
         let half = Duration::from_secs_f64(asked.seconds / 2.0);
         let mut batches = 0;
-        let mut seed = first << 16;
+        let mut seed = first;
         while began.elapsed() < half || batches == 0 {
             if let Some((only, fixed)) = asked.only {
                 if only != scheduler || batches > 0 {
@@ -122,7 +123,7 @@ pub fn sample<const N: usize>(name: &str, states: [&str; N], scenario: fn(u64, &
             "{name}: {} executions by {} from seed {} in {:.1?}",
             batches * BATCH,
             scheduler.name(),
-            first << 16,
+            first,
             began.elapsed()
         );
     }

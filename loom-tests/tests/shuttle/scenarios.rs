@@ -140,19 +140,16 @@ fn rests(seed: u64, reach: &Reach<3>) {
     };
     let held = all_shards(&world, seed, work, |_| ());
     let stats = world.engine.stats();
-    count(
-        &reach[0],
-        stats.shards.iter().map(|one| one.blocks_reheated).sum(),
-    );
-    count(
-        &reach[1],
-        stats.shards.iter().map(|one| one.blocks_recycled).sum(),
-    );
-    count(
-        &reach[2],
-        stats.shards.iter().map(|one| one.addresses_closed).sum(),
-    );
-    count(&reach[3], stats.refused(AllocError::PoolFull));
+    let shards = stats.shards.iter();
+    let (reheated, recycled) = shards.fold((0, 0), |(reheated, recycled), one| {
+        (
+            reheated + one.blocks_reheated,
+            recycled + one.blocks_recycled,
+        )
+    });
+    count(&reach[0], reheated);
+    count(&reach[1], recycled);
+    count(&reach[2], stats.refused(AllocError::PoolFull));
     world.settle(held, "p", 2 * 768);
 }
 
@@ -416,11 +413,6 @@ fn subscribers(seed: u64, reach: &Reach<2>) {
         held
     };
     let held = all_shards(&world, seed, work, |_| ());
-    let stats = world.engine.stats();
-    count(
-        &reach[2],
-        stats.shards.iter().map(|one| one.blocks_recycled).sum(),
-    );
     let census = world.engine.census();
     assert!(census.total.balances(), "{}", census.total);
     assert_eq!(census.total.leased, held.len() as u64);

@@ -69,8 +69,8 @@ fn f03_a_lease_is_given_back_once_however_many_copies_there_are() {
     trait NotClone<A> {
         fn check() {}
     }
-    impl<T: ?Sized> NotClone<()> for T {}
-    impl<T: ?Sized + Clone> NotClone<u8> for T {}
+    impl<T> NotClone<()> for T {}
+    impl<T: Clone> NotClone<u8> for T {}
     <Lease as NotClone<_>>::check();
     <natshard::Shard as NotClone<_>>::check();
 
@@ -149,7 +149,7 @@ fn f07_threads_that_share_a_word_lose_no_port_of_it() {
             // Odd and even ones, so that both threads are at the same word all the time.
             let (mine, theirs) = leases
                 .into_iter()
-                .partition(|lease: &Lease| lease.addr().port() % 2 == 0);
+                .partition(|lease: &Lease| lease.addr().port().is_multiple_of(2));
             sender.send(theirs).unwrap();
             let mut burst = shard.burst(at(0));
             let mine: Vec<Lease> = mine;
