@@ -4,5 +4,5 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-cargo loom 2>&1 | tee "$log"
+cargo loom -- --nocapture 2>&1 | tee "$log"
 grep -Eq 'test result: ok\. [1-9][0-9]* passed' "$log" || { echo "no loom model ran"; exit 1; }

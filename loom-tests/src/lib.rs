@@ -54,11 +54,17 @@ pub fn prove<const N: usize>(
     let executions = explore(reach.clone(), preemptions, model);
     let bound = preemptions.map_or("unbounded".to_owned(), |bound| format!("at most {bound}"));
     let took = started.elapsed();
-    print!("{name}: {executions} executions in {took:.1?}, preemptions {bound};");
-    for (state, reach) in states.iter().zip(&reach) {
-        print!(" {state}: {};", reach.count());
-    }
-    println!();
+    let reached = states.iter().zip(&reach);
+    let reached: Vec<_> = reached
+        .map(|(state, reach)| format!("{state}: {}", reach.count()))
+        .collect();
+    // One line per model, of which `table.sh` makes the table of the README.
+    println!(
+        "proved | {name} | {} | {bound} | {} | {executions} | {:.1}",
+        test_name(),
+        reached.join("; "),
+        took.as_secs_f64()
+    );
     for (state, reach) in states.iter().zip(&reach) {
         assert!(
             reach.count() > 0,
@@ -97,10 +103,17 @@ pub fn find<const N: usize>(
     let said = said.or_else(|| fault.downcast_ref::<&str>().map(|said| said.to_string()));
     let said = said.unwrap_or_default();
     println!(
-        "{name}: {bug:?} found in execution {}: {}",
+        "found | {name} | {} | {bug:?} | {} | {}",
+        test_name(),
         executions.count(),
-        said.trim()
+        said.lines().next().unwrap_or_default().trim()
     );
+}
+
+/// The test under way: what it claims.
+fn test_name() -> String {
+    let name = std::thread::current().name().unwrap_or_default().to_owned();
+    name.rsplit("::").next().unwrap_or_default().to_owned()
 }
 
 fn explore<const N: usize>(

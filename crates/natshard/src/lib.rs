@@ -14,6 +14,9 @@ mod contiguous;
 mod engine;
 mod error;
 mod event;
+#[cfg(natshard_failpoints)]
+#[doc(hidden)]
+pub mod failpoints;
 mod fair;
 mod ground;
 mod hints;
@@ -25,6 +28,10 @@ mod lease;
 #[doc(hidden)]
 pub mod model;
 mod page;
+#[cfg(shuttle)]
+#[doc(hidden)]
+pub mod planted;
+#[cfg(not(shuttle))]
 mod planted;
 mod port_allocator;
 mod portset;

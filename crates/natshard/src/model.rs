@@ -3,6 +3,7 @@
 
 mod assigned;
 mod books;
+pub mod lifecycle;
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Planted bugs: each loom model has a twin that must fail on one of these.
+//! Planted bugs: each loom model, and each scenario of shuttle, has a twin that must fail on one
+//! of these.
 //!
 //! Outside of models the question is a constant `false`, and the sites compile to nothing.
 
@@ -71,13 +72,13 @@ pub enum Bug {
     RebookTrustsTheFirstLook,
 }
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 #[inline(always)]
 pub(crate) const fn on(_: Bug) -> bool {
     false
 }
 
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 mod model {
     use super::Bug;
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -94,7 +95,7 @@ mod model {
     }
 }
 
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 pub(crate) use model::on;
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 pub use model::plant;

@@ -1,11 +1,11 @@
 //! The epoch: memory and generations outlive every burst that could still see them.
 //!
 //! A thin face over [`crossbeam_epoch`] with a collector per engine, so that a guard somebody
-//! else holds for long on the default collector cannot delay this engine. Under `cfg(loom)` a
-//! small lock-based stand-in with the same contract takes its place (the real one does not finish
-//! inside a model of three actors).
+//! else holds for long on the default collector cannot delay this engine. Under `cfg(loom)` and
+//! `cfg(shuttle)` a small lock-based stand-in with the same contract takes its place (the real one
+//! does not finish inside a model of three actors).
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod real {
     use crossbeam_epoch as epoch;
 
@@ -50,6 +50,8 @@ mod real {
         /// `work` runs on whichever thread collects, or when the collector is dropped: whatever
         /// it refers to must be valid and usable from any thread until then.
         pub(crate) unsafe fn defer(&self, work: impl FnOnce() + 'static) {
+            #[cfg(natshard_failpoints)]
+            let work = || crate::failpoints::calmly(work);
             // SAFETY: passed on to the caller.
             unsafe { self.0.defer_unchecked(work) }
         }
@@ -61,9 +63,12 @@ mod real {
     }
 }
 
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 mod model {
+    #[cfg(loom)]
     use loom::sync::{Arc, Mutex};
+    #[cfg(shuttle)]
+    use shuttle::sync::{Arc, Mutex};
 
     type Work = Box<dyn FnOnce()>;
 
@@ -103,6 +108,7 @@ mod model {
 
         /// A pin that keeps nothing, for models in which nothing is deferred: it takes no part in
         /// the interleaving.
+        #[cfg(loom)]
         pub(crate) fn pretend(&self) -> Pin<'_> {
             Pin {
                 reclaimer: self,
@@ -178,7 +184,7 @@ mod model {
     }
 }
 
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 pub use model::{Participant, Pin, Reclaimer};
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub use real::{Participant, Pin, Reclaimer};

@@ -94,6 +94,11 @@ impl Work<'_> {
         pool: &PoolLayout,
         purpose: Purpose,
     ) -> bool {
+        if self.rest() == 0 {
+            // What was released since the last sweep is due as well. Once per search: what a sweep
+            // comes by it announces, and whoever finds that looks again.
+            self.sweep_anew();
+        }
         loop {
             let before = self.moment(pool, purpose);
             self.worker.short = false;

@@ -90,6 +90,11 @@ impl Work<'_> {
         }
     }
 
+    /// Has the next sweep begin at the beginning, also if this slice was swept.
+    pub(crate) fn sweep_anew(&mut self) {
+        (self.worker.sweep, self.worker.swept) = (None, None);
+    }
+
     /// Whether the region is done with.
     fn sweep_region(
         &mut self,

@@ -20,12 +20,37 @@
 //! changes it hides the loads that others made in between, and executions are missed (its reach
 //! counter showed a queue that was never found to have room). Read-modify-writes all conflict with
 //! each other, which makes remembering the latest enough.
+//!
+//! What lies between two steps of the protocol is a *window*. Under `cfg(natshard_failpoints)` each
+//! is announced to [`failpoints`](crate::failpoints), where a thread can be held; under
+//! `cfg(shuttle)` each is a point at which its scheduler may switch threads. There the atomics are
+//! those of `std`, between which nothing else runs: shuttle's own are the same with a switch before
+//! each, but are larger, and the layout of a whole block is what its scenarios are about.
 
 #[cfg(loom)]
 use loom::sync::atomic as imp;
 #[cfg(not(loom))]
 use std::sync::atomic as imp;
 use std::sync::atomic::Ordering;
+
+#[cfg(natshard_failpoints)]
+use crate::failpoints::window;
+
+/// Before each step of the protocol.
+#[cfg(not(any(natshard_failpoints, shuttle)))]
+#[inline(always)]
+fn window() {}
+
+/// Before each step of the protocol: here another thread may go on.
+#[cfg(shuttle)]
+fn window() {
+    shuttle::thread_local! {
+        static SWITCH: shuttle::sync::atomic::AtomicBool =
+            shuttle::sync::atomic::AtomicBool::new(false);
+    }
+    // While a thread's locals are taken down there is nothing left to interleave with.
+    let _ = SWITCH.try_with(|switch| switch.load(Ordering::SeqCst));
+}
 
 /// Whether this is a build for models, in which sizes shrink so that rare paths are common.
 pub(crate) const MODEL: bool = cfg!(loom);
@@ -105,47 +130,63 @@ impl Word {
         Word(imp::AtomicU64::new(value))
     }
 
+    #[cfg_attr(natshard_failpoints, track_caller)]
     #[inline]
     pub(crate) fn get(&self) -> u64 {
+        window();
         load!(self.0, 0)
     }
 
+    #[cfg_attr(natshard_failpoints, track_caller)]
     #[inline]
     pub(crate) fn set(&self, value: u64) {
+        window();
         self.0.store(value, Ordering::SeqCst);
     }
 
     /// Sets bits and says what the word was before. With the result unused this is one locked
     /// `or`, without a compare-exchange loop.
+    #[cfg_attr(natshard_failpoints, track_caller)]
     #[inline]
     pub(crate) fn set_bits(&self, mask: u64) -> u64 {
+        window();
         self.0.fetch_or(mask, Ordering::SeqCst)
     }
 
+    #[cfg_attr(natshard_failpoints, track_caller)]
     #[inline]
     pub(crate) fn clear_bits(&self, mask: u64) -> u64 {
+        window();
         self.0.fetch_and(!mask, Ordering::SeqCst)
     }
 
+    #[cfg_attr(natshard_failpoints, track_caller)]
     #[inline]
     pub(crate) fn add(&self, value: u64) -> u64 {
+        window();
         self.0.fetch_add(value, Ordering::SeqCst)
     }
 
+    #[cfg_attr(natshard_failpoints, track_caller)]
     #[inline]
     pub(crate) fn subtract(&self, value: u64) -> u64 {
+        window();
         self.0.fetch_sub(value, Ordering::SeqCst)
     }
 
     /// Raises the word to `value` if it is smaller; says what it was before.
+    #[cfg_attr(natshard_failpoints, track_caller)]
     #[inline]
     pub(crate) fn raise(&self, value: u64) -> u64 {
+        window();
         self.0.fetch_max(value, Ordering::SeqCst)
     }
 
     /// Compare-and-swap; `Err` carries what was found.
+    #[cfg_attr(natshard_failpoints, track_caller)]
     #[inline]
     pub(crate) fn exchange(&self, old: u64, new: u64) -> Result<(), u64> {
+        window();
         if spoil::is_due() {
             return Err(self.get());
         }
@@ -171,19 +212,25 @@ impl Flag {
         Flag(imp::AtomicBool::new(value))
     }
 
+    #[cfg_attr(natshard_failpoints, track_caller)]
     #[inline]
     pub(crate) fn get(&self) -> bool {
+        window();
         load!(self.0, false)
     }
 
+    #[cfg_attr(natshard_failpoints, track_caller)]
     #[inline]
     pub(crate) fn set(&self, value: bool) {
+        window();
         self.0.store(value, Ordering::SeqCst);
     }
 
     /// Raises the flag; whether it was down, that is, whether the caller was the one to raise it.
+    #[cfg_attr(natshard_failpoints, track_caller)]
     #[inline]
     pub(crate) fn raise(&self) -> bool {
+        window();
         let before = self.0.swap(true, Ordering::SeqCst);
         !before
     }
@@ -204,8 +251,10 @@ impl Default for Flag {
 pub struct Link<T>(imp::AtomicPtr<T>);
 
 impl<T> Link<T> {
+    #[cfg_attr(natshard_failpoints, track_caller)]
     #[inline]
     pub(crate) fn get(&self) -> *mut T {
+        window();
         self.0.load(if MODEL {
             Ordering::Acquire
         } else {
@@ -213,14 +262,18 @@ impl<T> Link<T> {
         })
     }
 
+    #[cfg_attr(natshard_failpoints, track_caller)]
     #[inline]
     pub(crate) fn set(&self, value: *mut T) {
+        window();
         self.0.store(value, Ordering::SeqCst);
     }
 
     /// Compare-and-swap; `Err` carries what was found.
+    #[cfg_attr(natshard_failpoints, track_caller)]
     #[inline]
     pub(crate) fn exchange(&self, old: *mut T, new: *mut T) -> Result<(), *mut T> {
+        window();
         let done = self
             .0
             .compare_exchange(old, new, Ordering::SeqCst, Ordering::SeqCst);
@@ -327,28 +380,36 @@ impl<const N: usize> Bytes<N> {
 
     /// The byte, and whatever its writer did before he wrote it with [`publish`](Self::publish) or
     /// [`exchange`](Self::exchange).
+    #[cfg_attr(natshard_failpoints, track_caller)]
     #[inline]
     pub(crate) fn acquire(&self, index: usize) -> u8 {
+        window();
         self.0[index].load(Ordering::Acquire)
     }
 
     /// Writes a byte that is read with [`acquire`](Self::acquire): whoever reads it sees all that
     /// its writer did before. Nothing orders what the writer reads *afterwards*.
+    #[cfg_attr(natshard_failpoints, track_caller)]
     #[inline]
     pub(crate) fn publish(&self, index: usize, value: u8) {
+        window();
         self.0[index].store(value, Ordering::Release);
     }
 
     /// Writes a byte as [`publish`](Self::publish) does, in the total order of the `Word`
     /// operations: what its writer reads afterwards is no older.
+    #[cfg_attr(natshard_failpoints, track_caller)]
     #[inline]
     pub(crate) fn publish_ordered(&self, index: usize, value: u8) {
+        window();
         self.0[index].swap(value, Ordering::SeqCst);
     }
 
     /// Compare-and-swap of one byte: who wins it may go on.
+    #[cfg_attr(natshard_failpoints, track_caller)]
     #[inline]
     pub(crate) fn exchange(&self, index: usize, old: u8, new: u8) -> bool {
+        window();
         if spoil::is_due() {
             return false;
         }
@@ -362,8 +423,10 @@ impl<const N: usize> Bytes<N> {
     /// # Panics
     ///
     /// When there are not so many.
+    #[cfg_attr(natshard_failpoints, track_caller)]
     #[inline]
     pub(crate) fn snapshot<const M: usize>(&self, base: usize) -> [u8; M] {
+        window();
         snapshot::<M>(&self.0[base..base + M])
     }
 

@@ -508,10 +508,6 @@ impl Work<'_> {
 
     /// Sweeps until something can be claimed, or everything due was looked at.
     pub(crate) fn sweep_for_units(&mut self, mut found: impl FnMut(&mut Self) -> bool) -> bool {
-        if self.rest() == 0 {
-            // What was released since the last sweep is due as well.
-            (self.worker.sweep, self.worker.swept) = (None, None);
-        }
         loop {
             let now = self.inner.ground.clock.slice();
             let done = self.is_swept(now);
