@@ -430,13 +430,13 @@ impl Page {
                 return;
             }
         }
-        if !here.state().is_handed_out() {
-            return;
-        }
-        if self.hints.contains(Hint::HALF, block) || self.hints.contains(Hint::RIPE, block) {
-            // Whoever takes the mark away looks at the block afterwards.
+        let phase = here.state().phase();
+        let marked =
+            self.hints.contains(Hint::HALF, block) || self.hints.contains(Hint::RIPE, block);
+        if phase == Phase::Cooling && marked && self.tenancies().is_none() {
+            // Anybody may have it, and whoever takes the mark away looks at the block afterwards.
             self.announce(block);
-        } else {
+        } else if matches!(phase, Phase::Cooling | Phase::Assigned) {
             self.settle(block);
         }
     }
