@@ -38,8 +38,13 @@ pub(crate) struct Sweep {
 impl Work<'_> {
     /// How many blocks a burst visits.
     pub(crate) fn sweep_budget(&self) -> usize {
-        let now = self.inner.ground.clock.moment();
-        let lag = self.worker.swept.map_or(0, |swept| now.since(swept));
+        // Layouts that follow each other faster than sweeps end are no excuse.
+        let lag = self
+            .inner
+            .ground
+            .clock
+            .moment()
+            .since(self.worker.swept_ever);
         PER_BURST << (lag / DOUBLED_EVERY).min(MOST_DOUBLED)
     }
 
@@ -74,6 +79,7 @@ impl Work<'_> {
         self.seal();
         self.worker.sweep = None;
         self.worker.swept = Some(sweep.began);
+        self.worker.swept_ever = sweep.began;
     }
 
     /// Whether a sweep that began in this slice has come to its end.
@@ -172,7 +178,9 @@ impl Work<'_> {
                 }
                 return;
             }
-            Phase::Heating => {}
+            // It stays where it is: under the slice in which it was taken on, or, if that was a rest
+            // ago, until its owner settles it.
+            Phase::Heating => return,
             Phase::Assigned => {
                 self.reclaim_units(page, block);
                 here.refresh(clock);

@@ -80,8 +80,10 @@ pub(crate) struct Worker {
     batch: Option<usize>,
     /// The sweep under way.
     pub(crate) sweep: Option<Sweep>,
-    /// The moment the last one that came to its end began in.
+    /// The moment the last one that came to its end began in, if it was of this layout.
     pub(crate) swept: Option<Moment>,
+    /// The same, of whichever layout.
+    pub(crate) swept_ever: Moment,
     /// What the search under way looks for, if it is a port block.
     pub(crate) assigning: Option<Assigning>,
     /// On whose behalf the request under way is.
@@ -127,6 +129,7 @@ impl Worker {
             batch: None,
             sweep: None,
             swept: None,
+            swept_ever: inner.ground.clock.moment(),
             assigning: None,
             claimant: Claimant::OTHERS,
             short: false,
