@@ -206,6 +206,36 @@ fn i7_packets_of_established_sessions_allocate_nothing() {
 }
 
 #[test]
+fn i7_batches_of_established_sessions_allocate_nothing() {
+    let mut nat = function(10_000);
+    let mut packets: Vec<_> = (0..2000).map(first).collect();
+    run(&mut nat, 1000, INSIDE, &mut packets);
+    let answers: Vec<_> = packets.iter().map(answer).collect();
+    let sent: Vec<_> = (0..2000).map(first).collect();
+    let mut verdicts = Vec::with_capacity(32);
+    let mut translated = 0;
+    let before = ALLOCATIONS.get();
+    for round in 0..100 {
+        for (packets, ingress) in [(&sent, INSIDE), (&answers, OUTSIDE)] {
+            for packets in packets.chunks_exact(16) {
+                let mut frames: [[u8; 60]; 16] = packets.try_into().expect("sixteen");
+                let mut batch = frames.each_mut().map(|frame| (&mut frame[..], ingress));
+                let now = Tick::from_millis(2000 + round * 1000);
+                nat.burst(now, &mut ())
+                    .process_batch(&mut batch, &mut verdicts);
+                translated += verdicts
+                    .iter()
+                    .filter(|it| matches!(it, Verdict::Translated { .. }))
+                    .count();
+                verdicts.clear();
+            }
+        }
+    }
+    assert_eq!(ALLOCATIONS.get() - before, 0, "in 400,000 packets");
+    assert_eq!(translated, 400_000);
+}
+
+#[test]
 fn sessions_that_come_and_go_allocate_next_to_nothing() {
     let mut nat = function(20_000);
     let mut flow = 0;
@@ -247,4 +277,27 @@ fn a_session_costs_less_than_160_bytes() {
     let each = cost as f64 / sessions as f64;
     println!("{each:.1} bytes per session");
     assert!(each < 160.0, "{each:.1} bytes per session");
+}
+
+/// Sessions and indices grow in chunks, and the indices by half as much again, a bucket at a time:
+/// there is no moment in which a table costs twice what it holds.
+#[test]
+fn a_session_of_a_growing_table_costs_160_bytes_on_the_average() {
+    let before = BYTES.get();
+    let table = SessionTable::new(usize::MAX);
+    let mut nat = NatFunction::new(config(), Counter { next: 0 }, table);
+    let (mut all, mut most) = (Vec::new(), 0.0_f64);
+    for start in (0..320_000).step_by(2_000) {
+        let mut packets: [_; 2_000] = std::array::from_fn(|at| first(start + at as u32));
+        run(&mut nat, 1000, INSIDE, &mut packets);
+        if start >= 100_000 {
+            let each = (BYTES.get() - before) as f64 / nat.sessions().len() as f64;
+            all.push(each);
+            most = most.max(each);
+        }
+    }
+    let mean = all.iter().sum::<f64>() / all.len() as f64;
+    println!("{mean:.1} bytes per session, {most:.1} at most");
+    assert!(mean < 160.0, "{mean:.1} bytes per session");
+    assert!(most < 172.0, "{most:.1} bytes per session at most");
 }
