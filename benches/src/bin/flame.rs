@@ -58,7 +58,21 @@ fn name(line: &str) -> Option<String> {
     let (_, rest) = line.trim().split_once(' ')?;
     let rest = rest.rsplit_once(" (").map_or(rest, |(name, _)| name);
     let rest = rest.rsplit_once("+0x").map_or(rest, |(name, _)| name);
-    Some(rest.trim().to_owned())
+    Some(plain(rest.trim()))
+}
+
+/// Without generic parameters, except where the name begins with them: `<T as Trait>::f`.
+fn plain(name: &str) -> String {
+    let (mut out, mut depth) = (String::new(), 0u32);
+    for (at, letter) in name.char_indices() {
+        match letter {
+            '<' if at > 0 => depth += 1,
+            '>' if depth > 0 => depth -= 1,
+            _ if depth == 0 => out.push(letter),
+            _ => {}
+        }
+    }
+    out
 }
 
 fn depth(node: &Node) -> usize {
@@ -132,6 +146,12 @@ fn whole(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn generic_parameters_are_left_out() {
+        assert_eq!(plain("next<Share, Filter<Zip<A>, B>>"), "next");
+        assert_eq!(plain("<Own as Worker>::run"), "<Own as Worker>::run");
+    }
 
     #[test]
     fn stacks_are_folded_from_the_outermost_in() {

@@ -105,12 +105,13 @@ fn escape(text: &str) -> String {
         .replace('>', "&gt;")
 }
 
-/// A logarithmic axis from a power of ten, or three of them, to another.
+/// A logarithmic axis from one round number to another.
 pub struct Log {
     low: f64,
     high: f64,
     from: f64,
     to: f64,
+    ticks: Vec<f64>,
 }
 
 impl Log {
@@ -120,13 +121,26 @@ impl Log {
         for value in values {
             (low, high) = (low.min(value), high.max(value));
         }
-        let down = steps().take_while(|it| *it <= low).last().unwrap_or(0.1);
+        // Few lines over a wide range, more over a narrow one.
+        let digits: &[f64] = if high / low > 20.0 {
+            &[1.0, 3.0]
+        } else {
+            &[1.0, 2.0, 5.0]
+        };
+        let steps =
+            || (-1..9).flat_map(|power| digits.iter().map(move |it| it * 10f64.powi(power)));
+        let mut down = steps().take_while(|it| *it <= low).last().unwrap_or(0.1);
         let up = steps().find(|it| *it >= high).unwrap_or(1e9);
+        if up / down < 9.0 {
+            // Small differences are to look small.
+            down = steps().take_while(|it| *it < down).last().unwrap_or(down);
+        }
         Log {
             low: down.ln(),
             high: up.ln(),
             from,
             to,
+            ticks: steps().filter(|it| (down..=up).contains(it)).collect(),
         }
     }
 
@@ -135,16 +149,9 @@ impl Log {
     }
 
     /// Where lines are drawn.
-    pub fn ticks(&self) -> Vec<f64> {
-        let slack = 1e-9;
-        steps()
-            .filter(|it| (self.low - slack..=self.high + slack).contains(&it.ln()))
-            .collect()
+    pub fn ticks(&self) -> &[f64] {
+        &self.ticks
     }
-}
-
-fn steps() -> impl Iterator<Item = f64> {
-    (-1..9).flat_map(|power| [1.0, 3.0].map(|it| it * 10f64.powi(power)))
 }
 
 /// Nanoseconds in the largest unit that fits.

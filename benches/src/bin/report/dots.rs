@@ -24,7 +24,7 @@ pub fn draw(title: &str, about: &str, series: &[String], rows: &[Dots]) -> Strin
         svg.dot((x + 6.0, 72.0), 5.0, QUIET, at == 0);
         svg.text((x + 18.0, 76.5), name, 12.5, INK, Anchor::Start, false);
     }
-    for tick in axis.ticks() {
+    for &tick in axis.ticks() {
         let x = axis.place(tick);
         svg.line((x, top - 6.0), (x, bottom), RULE, 1.0);
         svg.text(

@@ -17,7 +17,7 @@ pub fn draw(title: &str, about: &str, places: &[String], lines: &[Line]) -> Stri
         .flat_map(|it| it.values.iter().flatten().copied());
     let axis = Log::around(values, bottom, top);
     let step = (right - left) / (places.len().max(2) - 1) as f64;
-    for tick in axis.ticks() {
+    for &tick in axis.ticks() {
         let y = axis.place(tick);
         svg.line((left - 8.0, y), (right + 8.0, y), RULE, 1.0);
         svg.text(

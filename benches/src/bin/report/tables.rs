@@ -51,7 +51,10 @@ fn machine(results: &Results) -> String {
         "{}, {} cores, {kind}; Linux {}; {:.0} s.\n",
         text(&machine["processor"]),
         machine["cores"],
-        text(&machine["kernel"]),
+        text(&machine["kernel"])
+            .split('-')
+            .next()
+            .unwrap_or_default(),
         results.get("elapsed_seconds").as_f64().unwrap_or_default(),
     )
 }
@@ -77,7 +80,7 @@ fn table(case: &str, results: &Results) -> Result<String, String> {
     if refused {
         names.push("refused");
     }
-    let mut out = format!("\n{}.\n\n", sentence(&text(&about["about"])));
+    let mut out = format!("\n**{case}**: {}.\n\n", text(&about["about"]));
     header(&mut out, &names);
     for it in &rows {
         let mut cells = vec![name(it, case), time(it.median), time(it.min), time(it.p99)];
@@ -274,14 +277,6 @@ fn header(out: &mut String, names: &[&str]) {
 
 fn row(out: &mut String, cells: &[String]) {
     let _ = writeln!(out, "| {} |", cells.join(" | "));
-}
-
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    match letters.next() {
-        Some(first) => first.to_uppercase().chain(letters).collect(),
-        None => String::new(),
-    }
 }
 
 /// Nanoseconds to three digits or so.

@@ -172,15 +172,17 @@ fn calibrate(crew: &Crew, contestant: &mut Contestant, round: Duration) -> u64 {
         crew.round(contestant, fixed, 0);
         return fixed;
     }
+    // The quickest of a few runs: one that was interrupted says nothing.
+    let mut quickest = |operations, runs| {
+        let runs = (0..runs).map(|_| crew.round(contestant, operations, 0).took);
+        runs.min().unwrap_or_default().max(Duration::from_nanos(1))
+    };
     let mut operations = 32;
-    loop {
-        let took = crew.round(contestant, operations, 0).took;
-        if took * 4 >= round || operations >= 1 << 28 {
-            let exact = operations as f64 * round.as_secs_f64() / took.as_secs_f64().max(1e-9);
-            return ((exact / 32.0).round() as u64).max(1) * 32;
-        }
+    while operations < 1 << 28 && quickest(operations, 2) * 4 < round {
         operations *= 2;
     }
+    let exact = operations as f64 * round.as_secs_f64() / quickest(operations, 3).as_secs_f64();
+    ((exact / 32.0).round() as u64).max(1) * 32
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::bench::case::{Case, Contestant, Settings, Worker};
 use crate::bench::pools::{BURST, Rest, Time, engine, plain};
 use crate::bench::references::{Gateway, LocalBlocks, LockedBitmap, PORTS_PER_ADDRESS, Queue};
 use crate::bench::window::Ports;
+use crate::config::grouped;
 
 const ADDRESSES: u32 = 16;
 const ALL: u32 = ADDRESSES * PORTS_PER_ADDRESS;
@@ -35,9 +36,10 @@ pub fn case(settings: Settings) -> Case {
                 addresses included"
             .into(),
         switches: format!(
-            "{ADDRESSES} addresses, {ALL} ports; random port order, bursts of {BURST}; the \
+            "{ADDRESSES} addresses, {} ports; random port order, bursts of {BURST}; the \
              original gateway's design has 2, as it takes time in proportion to the addresses that \
-             are full"
+             are full",
+            grouped(ALL.into())
         ),
         baseline: BLOCKS,
         baseline_setting: None,

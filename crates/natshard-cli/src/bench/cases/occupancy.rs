@@ -11,6 +11,7 @@ use crate::bench::references::{
     Gateway, LocalBlocks, LockedBitmap, PORTS_PER_ADDRESS, Probing, Queue,
 };
 use crate::bench::window::{Ports, Windowed};
+use crate::config::grouped;
 
 pub const ADDRESSES: u32 = 16;
 const ALL: u32 = ADDRESSES * PORTS_PER_ADDRESS;
@@ -73,9 +74,10 @@ pub fn case(settings: Settings) -> Case {
                 many ports are leased and the holes lie at random"
             .into(),
         switches: format!(
-            "{ADDRESSES} addresses, {ALL} ports; hold-down 120 s, random port order, bursts of \
+            "{ADDRESSES} addresses, {} ports; hold-down 120 s, random port order, bursts of \
              {BURST}, as much engine time each as makes half of the ports that are not leased \
-             rest; the original gateway's design has 1 address"
+             rest; the original gateway's design has 1 address",
+            grouped(ALL.into())
         ),
         baseline: "natshard",
         baseline_setting: Some("50 %"),

@@ -8,6 +8,7 @@ use crate::bench::case::{Case, Contestant, Settings, Worker};
 use crate::bench::crew;
 use crate::bench::own::{self, Own};
 use crate::bench::pools::{BURST, Rest, plain};
+use crate::config::grouped;
 
 const WINDOW: usize = 1_000;
 const REST: Rest = Rest::DEFAULT;
@@ -16,9 +17,10 @@ const ALONE: &str = "natshard, left alone";
 pub fn cases(settings: Settings) -> Vec<Case> {
     let addresses = REST.addresses(1, WINDOW);
     let switches = format!(
-        "{addresses} addresses, of which those in use are open; {WINDOW} live leases; hold-down \
+        "{addresses} addresses, of which those in use are open; {} live leases; hold-down \
          120 s, random port order, bursts of {BURST}, 1 ms of engine time each; each new \
-         configuration excludes 16 ports of every address, or takes that back"
+         configuration excludes 16 ports of every address, or takes that back",
+        grouped(WINDOW as u128)
     );
     let mut cases = vec![Case {
         name: "reconfigure",

@@ -11,6 +11,7 @@ use crate::bench::references::{
     Gateway, LocalBlocks, LockedBitmap, PORTS_PER_ADDRESS, Probing, Queue,
 };
 use crate::bench::window::Ports;
+use crate::config::grouped;
 
 const ADDRESSES: u32 = 4;
 const ALL: u32 = ADDRESSES * PORTS_PER_ADDRESS;
@@ -38,9 +39,10 @@ pub fn case() -> Case {
         name: "refused",
         about: "an operation asks for a port and is refused".into(),
         switches: format!(
-            "{ADDRESSES} addresses, {ALL} ports; hold-down 120 s, bursts of {BURST}, 1 ms of \
+            "{ADDRESSES} addresses, {} ports; hold-down 120 s, bursts of {BURST}, 1 ms of \
              engine time each where all are leased, none where half of them rest; the original \
-             gateway's design has 2 addresses"
+             gateway's design has 2 addresses",
+            grouped((ADDRESSES * PORTS_PER_ADDRESS).into())
         ),
         baseline: BLOCKS,
         baseline_setting: None,

@@ -12,6 +12,7 @@ use crate::bench::case::{Case, Contestant, Worker};
 use crate::bench::pools::{self, BURST, Rest, Time, engine, plain};
 use crate::bench::references::{LocalBlocks, LockedBitmap, PORTS_PER_ADDRESS, Probing};
 use crate::bench::window::{Ports, Ring};
+use crate::config::grouped;
 
 const ADDRESSES: u32 = 4;
 const WINDOW: usize = 1_000;
@@ -43,8 +44,9 @@ pub fn case() -> Case {
                 ports come in random order"
             .into(),
         switches: format!(
-            "{ADDRESSES} addresses; {WINDOW} live leases; hold-down 120 s, bursts of {BURST}, 20 \
-             ms of engine time each, so that a port has rested when it comes up again"
+            "{ADDRESSES} addresses; {} live leases; hold-down 120 s, bursts of {BURST}, 20 \
+             ms of engine time each, so that a port has rested when it comes up again",
+            grouped(WINDOW as u128)
         ),
         baseline: BLOCKS,
         baseline_setting: None,

@@ -8,6 +8,7 @@ use crate::bench::own;
 use crate::bench::pools::{BURST, Rest, plain};
 use crate::bench::references::{LocalBlocks, PORTS_PER_ADDRESS};
 use crate::bench::window::Windowed;
+use crate::config::grouped;
 
 const WINDOW: usize = 1_000;
 
@@ -45,9 +46,10 @@ pub fn case(settings: Settings) -> Case {
         name: "pool size",
         about: "as own, while about half of the ports in circulation rest".into(),
         switches: format!(
-            "{WINDOW} live leases, oldest first; hold-down 120 s (from 256 addresses on, 240 s); \
+            "{} live leases, oldest first; hold-down 120 s (from 256 addresses on, 240 s); \
              random port order, bursts of {BURST}, as much engine time each as makes half of the \
-             ports rest"
+             ports rest",
+            grouped(WINDOW as u128)
         ),
         baseline: BLOCKS,
         baseline_setting: None,

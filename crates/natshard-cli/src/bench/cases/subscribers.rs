@@ -10,6 +10,7 @@ use natshard::{
 use crate::bench::case::{Case, Contestant, Worker};
 use crate::bench::pools::{BURST, Rest, Time, engine, plain};
 use crate::bench::window::Ring;
+use crate::config::grouped;
 
 const SUBSCRIBERS: u64 = 8_192;
 /// Live leases of a subscriber.
@@ -50,10 +51,11 @@ pub fn case() -> Case {
                 oldest lease"
             .into(),
         switches: format!(
-            "{SUBSCRIBERS} subscribers in random order, 4 live leases each; {ADDRESSES} addresses; \
+            "{} subscribers in random order, 4 live leases each; {ADDRESSES} addresses; \
              8 blocks or 2,000 ports at most each; hold-down 120 s, random port order, bursts of \
              {BURST}, 20 ms of engine time each; the map has one block of 256 per subscriber, \
-             without rest"
+             without rest",
+            grouped(SUBSCRIBERS.into())
         ),
         baseline: "natshard, no policy",
         baseline_setting: None,

@@ -13,6 +13,7 @@ use crate::bench::references::{
     Queue, ShardedSlab,
 };
 use crate::bench::window::{Batched, Ports, Windowed};
+use crate::config::grouped;
 
 /// One lease leased, the oldest released.
 const OPERATION: &str = "an operation leases a port and releases the oldest lease";
@@ -52,7 +53,8 @@ fn switches(settings: Settings, window: usize, rest: Rest) -> String {
         })
         .collect();
     format!(
-        "{window} live leases a thread, oldest first; hold-down {} s, random port order, bursts of {BURST}, {} ms of engine time each; {} so that nothing is refused; references have 2 addresses",
+        "{} live leases a thread, oldest first; hold-down {} s, random port order, bursts of {BURST}, {} ms of engine time each; {} so that nothing is refused; references have 2 addresses",
+        grouped(window as u128),
         rest.hold_down.as_secs(),
         rest.step,
         sizes.join(", "),
