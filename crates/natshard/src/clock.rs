@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use crossbeam_utils::CachePadded;
+
 use crate::planted::{self, Bug};
 use crate::sync::{Counter, Word};
 use crate::tick::Tick;
@@ -139,14 +141,16 @@ impl Moment {
 /// The engine's clock: the largest tick seen.
 #[derive(Debug)]
 pub struct Clock {
-    millis: Word,
+    /// Written by whoever brings a new millisecond, and so apart from what every release reads.
+    millis: CachePadded<Word>,
     /// The slice it lies in, as a [`Moment`].
     moment: Word,
     slice_millis: u64,
     rest: u64,
     /// Whether ports that rest are counted: only where there is a cap on them.
     counting: bool,
-    cooling: Counter,
+    /// Written at releases, where it is at all.
+    cooling: CachePadded<Counter>,
 }
 
 impl Clock {
@@ -160,12 +164,12 @@ impl Clock {
             millis.div_ceil(slice_millis) + 1
         };
         Clock {
-            millis: Word::new(0),
+            millis: CachePadded::new(Word::new(0)),
             moment: Word::new(Moment::FIRST.0),
             slice_millis,
             rest,
             counting: false,
-            cooling: Counter::default(),
+            cooling: CachePadded::default(),
         }
     }
 

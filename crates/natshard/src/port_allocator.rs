@@ -334,6 +334,28 @@ impl Hot {
     }
 }
 
+impl Hot {
+    /// The next ports of the order, up to so many and without the last one, for requests of that
+    /// slot; says how many they were.
+    #[inline]
+    pub(crate) fn pop_many(&self, slot: u32, count: usize, into: &mut Vec<Lease>) -> usize {
+        if slot != self.slot {
+            return 0;
+        }
+        // SAFETY: as in `pop`.
+        let (tray, page) = unsafe { (self.tray.as_ref(), self.page.as_ref()) };
+        let issued = tray.issued.get() as usize;
+        let count = count.min((self.last as usize).saturating_sub(issued));
+        let ports = issued..issued + count;
+        into.extend(ports.map(|place| {
+            let port = tray.order.get(place % PORTS);
+            Lease::of_word(page, self.first.with_port(port.into()))
+        }));
+        tray.issued.set((issued + count) as u64);
+        count
+    }
+}
+
 /// Every port of a block in random order: Fisher-Yates from the inside out, with 16-bit draws; the
 /// bias of a draw is below 2^-8 of its probability.
 fn deal(random: &mut ChaCha8Rng) -> [u8; PORTS] {

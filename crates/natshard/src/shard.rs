@@ -249,12 +249,20 @@ impl Burst<'_> {
         into: &mut Vec<Lease>,
     ) -> Result<usize, AllocError> {
         into.reserve(count.min(65_536));
-        for had in 0..count {
-            match self.allocate(request) {
+        let mut had = 0;
+        while had < count {
+            let hot = &self.worker.hot[request.slot as usize % HOT];
+            let more = hot.pop_many(request.slot, count - had, into);
+            had += more;
+            if more > 0 {
+                continue;
+            }
+            match self.allocate_warm(request) {
                 Ok(lease) => into.push(lease),
                 Err(error) if had == 0 => return Err(error),
                 Err(_) => return Ok(had),
             }
+            had += 1;
         }
         Ok(count)
     }
@@ -381,9 +389,19 @@ impl Burst<'_> {
 
     /// Gives many leases back, and leaves the vector empty.
     pub fn release_batch(&mut self, leases: &mut Vec<Lease>) {
-        for lease in leases.drain(..) {
-            self.release(lease);
+        let moment = self.ground.clock.moment();
+        if moment != self.plain_moment {
+            leases.drain(..).for_each(|lease| self.release(lease));
+            return;
         }
+        let mut released = 0;
+        for lease in leases.drain(..) {
+            match lease.give_back_plain(self.ground, moment.stamp()) {
+                Ok(()) => released += 1,
+                Err(lease) => self.release_slow(lease, Reason::Ended),
+            }
+        }
+        self.shard.stats.released.bump(released);
     }
 
     /// Gives a lease back by its token; its port rests.
