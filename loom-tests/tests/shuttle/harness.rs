@@ -14,6 +14,8 @@ pub type Reach<const N: usize> = Arc<[AtomicU64; N]>;
 
 /// Executions under one seed. The first of a PCT batch only measures how long they are.
 const BATCH: usize = 10;
+/// Batches at least, however slow the machine.
+const LEAST: usize = 3;
 /// Preemptions of a PCT execution.
 const DEPTH: usize = 4;
 
@@ -99,7 +101,7 @@ pub fn sample<const N: usize>(name: &str, states: [&str; N], scenario: fn(u64, &
         let half = Duration::from_secs_f64(asked.seconds / 2.0);
         let mut batches = 0;
         let mut seed = first;
-        while began.elapsed() < half || batches == 0 {
+        while began.elapsed() < half || batches < LEAST {
             if let Some((only, fixed)) = asked.only {
                 if only != scheduler || batches > 0 {
                     break;

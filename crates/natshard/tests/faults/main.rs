@@ -72,7 +72,7 @@ fn balanced(engine: &Engine) -> Census {
 fn ends<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, end) = mpsc::channel();
     let worker = std::thread::spawn(move || drop(done.send(work())));
-    match end.recv_timeout(Duration::from_secs(30)) {
+    match end.recv_timeout(Duration::from_secs(120)) {
         Ok(result) => {
             worker.join().unwrap();
             result

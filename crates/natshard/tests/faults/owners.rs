@@ -21,8 +21,11 @@ fn drop_in_order(mut order: u32, elsewhere: bool) {
     let engine = Engine::new(config.pool(one)).unwrap();
     let request = Request::new(engine.pool("p").unwrap(), Protocol::Tcp);
     let mut shard = engine.shard(0).unwrap();
-    let mut leases: Vec<Lease> = all(&mut shard, &request, 0);
-    leases.truncate(300);
+    let mut leases: Vec<Lease> = Vec::new();
+    let had = shard
+        .burst(at(0))
+        .allocate_batch(&request, 300, &mut leases);
+    assert_eq!(had, Ok(300));
     let steering = engine.steering();
     let events = engine.events().unwrap();
     let said = format!("{engine:?} {shard:?} {leases:?} {steering:?}");

@@ -69,9 +69,8 @@ fn of_reheated_blocks(order: PortOrder, per_mille: u32) -> Figure {
     let mut held = Vec::new();
     let samples = ROUNDS as usize * 8 * 64_512 * per_mille as usize / 1_000;
     let quarter = 256 * per_mille as usize / 4_000 + 1;
-    let class = 0..quarter;
-    let classes = std::slice::from_ref(&class);
-    let mut attacker = Attacker::of_no_blocks(samples / 2, classes);
+    let first = 0..quarter;
+    let mut attacker = Attacker::of_no_blocks(samples / 2, std::slice::from_ref(&first));
     for round in 0..=ROUNDS {
         let now = round * 3 * HOLD;
         let mut burst = shard.burst(Tick::from_millis(now));
