@@ -23,7 +23,7 @@ use crate::space::Record;
 use crate::sync::{Counter, Link, Row, Small};
 
 /// The unissued ports of one heating block: written by its shard alone, read by the census.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Tray {
     page: Link<Page>,
     block: Small,
@@ -31,19 +31,6 @@ pub struct Tray {
     issued: Counter,
     pool: Counter,
     order: Row<PORTS>,
-}
-
-impl Default for Tray {
-    fn default() -> Self {
-        Tray {
-            page: Link::default(),
-            block: Small::default(),
-            len: Counter::default(),
-            issued: Counter::default(),
-            pool: Counter::default(),
-            order: Row::default(),
-        }
-    }
 }
 
 impl Tray {

@@ -244,10 +244,6 @@ impl Titles {
     /// Takes one of these ports, which lie in a port block, if that is this owner's. `ready` runs
     /// once it is certain that the block stays assigned during this burst; `draw` is as for
     /// [`BlockRef::take_shared`].
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one call, and each is another thing"
-    )]
     #[inline]
     pub(crate) fn take(
         &self,
