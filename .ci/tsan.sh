@@ -24,7 +24,7 @@ if [ ! -e "$tools/ready" ]; then
 fi
 export RUSTC=$tools/usr/bin/rustc RUSTC_BOOTSTRAP=1
 export LD_LIBRARY_PATH=$tools/usr/lib:$(dirname "$(find "$tools/usr/lib" -name 'libLLVM*.so*' | head -1)")
-export RUSTFLAGS="-Zsanitizer=thread --sysroot $tools/usr"
+export RUSTFLAGS="-Zsanitizer=thread --cfg natshard_portable --sysroot $tools/usr"
 export TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1"
 tests=${*:---test fill --test reconfigure --test contiguous_threads --test tenants_threads --test faults -- f01_ f02_ f03_ f07_ f15_ f16_ f19_ f21_}
 # shellcheck disable=SC2086  # a list of arguments

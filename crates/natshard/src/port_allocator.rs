@@ -182,25 +182,21 @@ impl PortAllocator {
         Some((self.lease(page, port), issued + 1 == len))
     }
 
-    /// What it takes to pop for requests of this slot, if that takes no looking up of tags.
+    /// What it takes to pop for requests of this slot.
     pub(crate) fn hot(&self, slot: u32) -> Option<Hot> {
-        let page = self.page.filter(|_| !self.mixed)?;
         Some(Hot {
             slot,
-            last: self.tray().len.get().saturating_sub(1) as u32,
+            last: self.tray().len.get().saturating_sub(1) as u16,
+            block: self.block,
+            mixed: self.mixed,
             tray: self.tray,
-            page,
+            page: self.page?,
             first: self.first,
         })
     }
 
-    #[inline]
     fn lease(&self, page: &Page, port: usize) -> Lease {
-        let mut word = self.first.with_port(port);
-        if self.mixed {
-            word = word.with_tag(page.block(self.block as usize).tag(port));
-        }
-        Lease::of_word(page, word)
+        lease(page, self.first, port, self.mixed, self.block)
     }
 
     /// Whether every port taken was issued.
@@ -275,6 +271,17 @@ impl PortAllocator {
     }
 }
 
+/// The lease of a port of a block, of which `first` is that of its first port without a tag; `mixed`:
+/// it was reheated, and the port's tag has to be looked up.
+#[inline]
+fn lease(page: &Page, first: LeaseWord, port: usize, mixed: bool, block: u8) -> Lease {
+    let mut word = first.with_port(port);
+    if mixed {
+        word = word.with_tag(page.block(block.into()).tag(port));
+    }
+    Lease::of_word(page, word)
+}
+
 /// A copy of what an allocator's pop needs, for the fast path: valid as long as the allocator heats
 /// the block.
 #[derive(Clone, Copy, Debug)]
@@ -283,7 +290,9 @@ pub(crate) struct Hot {
     slot: u32,
     /// The place of the last port of the order. To issue it, and so spend the block, is not for
     /// the fast path.
-    last: u32,
+    last: u16,
+    block: u8,
+    mixed: bool,
     tray: NonNull<Tray>,
     page: NonNull<Page>,
     first: LeaseWord,
@@ -297,6 +306,8 @@ impl Hot {
     pub(crate) const NONE: Hot = Hot {
         slot: u32::MAX - 1,
         last: 0,
+        block: 0,
+        mixed: false,
         tray: NonNull::dangling(),
         page: NonNull::dangling(),
         first: LeaseWord::new(0, 0, 0),
@@ -317,11 +328,14 @@ impl Hot {
         }
         let port = tray.order.get(issued as usize % PORTS);
         tray.issued.set(issued + 1);
-        Some(Lease::of_word(page, self.first.with_port(port.into())))
+        Some(self.lease(page, port.into()))
     }
-}
 
-impl Hot {
+    #[inline]
+    fn lease(&self, page: &Page, port: usize) -> Lease {
+        lease(page, self.first, port, self.mixed, self.block)
+    }
+
     /// The next ports of the order, up to so many and without the last one, for requests of that
     /// slot; says how many they were.
     #[inline]
@@ -336,7 +350,7 @@ impl Hot {
         let ports = issued..issued + count;
         into.extend(ports.map(|place| {
             let port = tray.order.get(place % PORTS);
-            Lease::of_word(page, self.first.with_port(port.into()))
+            self.lease(page, port.into())
         }));
         tray.issued.set((issued + count) as u64);
         count
