@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use arc_swap::ArcSwap;
 use crossbeam_utils::CachePadded;
 
-use crate::block::Mask;
 use crate::config::PortOrder;
 use crate::fair::Tally;
 use crate::ground::Ground;
@@ -285,13 +284,7 @@ impl Inner {
     fn recycle_block(&self, shard: usize, page: &Page, block: usize) {
         let here = page.block(block);
         let generation = here.state().generation();
-        let clock = &self.ground.clock;
-        let stamped = here.count_stamped(clock, &Mask::FULL);
         let recycled = here.recycle();
-        if recycled {
-            // Whoever claims the block forgets the stamps.
-            clock.count_warmed(stamped);
-        }
         // Only now: a condemnation from here on is one of its own.
         here.hot().deferred.set(false);
         if !recycled {

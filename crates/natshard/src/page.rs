@@ -270,8 +270,12 @@ impl Page {
                 Phase::Closed => return,
                 // What it has to give is its owner's to say when it lets go.
                 Phase::Heating => {
-                    self.mark(visit_of(None, clock.slice()), block);
-                    return;
+                    let before = clock.slice();
+                    self.mark(visit_of(None, before), block);
+                    if clock.slice() == before {
+                        return;
+                    }
+                    continue;
                 }
                 Phase::Assigned => {
                     if self.settle_assigned(block) {
@@ -283,7 +287,10 @@ impl Page {
             }
             let before = clock.slice();
             self.sort(block, &here.rest(clock, clock.rest()), before);
-            return;
+            if clock.slice() == before {
+                return;
+            }
+            // So much time may have passed meanwhile that the mark is taken for a later one.
         }
     }
 
@@ -311,7 +318,14 @@ impl Page {
 
     /// Marks a block just taken on for its first visit; the owner's.
     pub(crate) fn mark_taken(&self, block: usize) {
-        self.mark(Hint::resting(self.ground.clock.slice()), block);
+        let clock = &self.ground.clock;
+        let mut slice = None;
+        // Until it was made in the slice it names, for which a later one could be taken.
+        while slice != Some(clock.slice()) {
+            let now = clock.slice();
+            self.mark(Hint::resting(now), block);
+            slice = Some(now);
+        }
     }
 
     /// The same for an assigned block: whether its marks say what is so. Rested ports are their
@@ -327,6 +341,7 @@ impl Page {
         let before = clock.slice();
         let rest = here.rest(clock, clock.rest());
         self.mark(visit_of(rest.earliest, before), block);
+        let told_apart = clock.slice() == before;
         let quarters = (0..QUARTERS).filter(|&quarter| {
             let ports = Mask::range(quarter * QUARTER, QUARTER);
             ports.without(&rest.rested).is_empty()
@@ -337,7 +352,7 @@ impl Page {
             // For the next sweep to give back or condemn.
             self.mark(Hint::due(clock.slice(), clock.rest()), block);
         }
-        here.state().phase() == Phase::Assigned
+        told_apart && here.state().phase() == Phase::Assigned
     }
 
     /// Which port blocks can be had may be another matter from now on: whatever is nobody's is to

@@ -58,8 +58,8 @@ pub(crate) struct Found<'a> {
     pub(crate) page: &'a Page,
     pub(crate) block: usize,
     pub(crate) taken: Mask,
-    /// Whether it was reheated, so that tags matter.
-    pub(crate) mixed: bool,
+    /// If it was reheated, so that tags matter: what else of it was nobody's.
+    pub(crate) resting: Option<Mask>,
     pub(crate) pool: PoolId,
     pub(crate) flags: u8,
     /// The slice in which it was taken.
@@ -74,8 +74,12 @@ pub(crate) struct Unloaded {
     pub(crate) unissued: Mask,
     pub(crate) pool: PoolId,
     pub(crate) issued: u64,
-    /// The slice in which it was taken, if every port of it was.
-    pub(crate) whole_since: Option<u64>,
+    /// The slice in which it was taken.
+    pub(crate) since: u64,
+    /// Whether every port of it was, from free.
+    pub(crate) whole: bool,
+    /// What else of it was nobody's then.
+    pub(crate) resting: Mask,
 }
 
 /// One shard's private allocator over its current heating block. Allocation is a pop.
@@ -92,8 +96,12 @@ pub struct PortAllocator {
     pub(crate) bell: u64,
     /// Where searches of this allocator's pool go on.
     pub(crate) cursor: usize,
-    /// The slice in which the block was taken on, if every port of it was.
-    whole_since: Option<u64>,
+    /// The slice in which the block was taken on.
+    since: u64,
+    /// Whether every port of it was, from free.
+    whole: bool,
+    /// What else of it was nobody's then.
+    resting: Mask,
     /// The block it gave back last with ports unissued, by its address's record, which lives as
     /// long as the engine.
     pub(crate) left: Option<(NonNull<Record>, usize)>,
@@ -114,7 +122,9 @@ impl PortAllocator {
             block: 0,
             bell: 0,
             cursor: 0,
-            whole_since: None,
+            since: 0,
+            whole: false,
+            resting: Mask::EMPTY,
             left: None,
         }
     }
@@ -139,7 +149,7 @@ impl PortAllocator {
             page,
             block,
             taken,
-            mixed,
+            resting,
             pool,
             flags,
             slice,
@@ -163,9 +173,11 @@ impl PortAllocator {
         tray.page.set(std::ptr::from_ref(page).cast_mut());
         self.page = Some(NonNull::from(page));
         self.block = block as u8;
-        self.mixed = mixed;
+        self.mixed = resting.is_some();
         self.first = LeaseWord::new((block * PORTS) as u16, 0, flags);
-        self.whole_since = (!mixed && whole).then_some(slice);
+        self.since = slice;
+        self.whole = whole && resting.is_none();
+        self.resting = resting.unwrap_or(Mask::EMPTY);
     }
 
     /// The next port of the order, if one is left, and whether it was the last. Touches only
@@ -197,6 +209,11 @@ impl PortAllocator {
 
     fn lease(&self, page: &Page, port: usize) -> Lease {
         lease(page, self.first, port, self.mixed, self.block)
+    }
+
+    /// Ports of the block were taken that were nobody's when it was taken on.
+    pub(crate) fn has_taken(&mut self, ports: &Mask) {
+        self.resting = self.resting.without(ports);
     }
 
     /// Whether every port taken was issued.
@@ -266,7 +283,9 @@ impl PortAllocator {
             unissued,
             pool,
             issued,
-            whole_since: self.whole_since,
+            since: self.since,
+            whole: self.whole,
+            resting: self.resting,
         })
     }
 }

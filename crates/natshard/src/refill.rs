@@ -274,7 +274,7 @@ impl Work<'_> {
             return self.assign_from(pool, region, page, block);
         }
         let wanted = region.mask(pool.id, block);
-        let Some((taken, mixed)) = self.acquire(pool, page, block, &wanted, rest) else {
+        let Some((taken, resting)) = self.acquire(pool, page, block, &wanted, rest) else {
             return false;
         };
         let bell = pool.bell(page.protocol, self.class(pool));
@@ -284,7 +284,7 @@ impl Work<'_> {
             page,
             block,
             taken,
-            mixed,
+            resting,
             pool: pool.id,
             flags: Self::flags(pool),
             slice: self.inner.ground.clock.slice(),

@@ -214,8 +214,11 @@ impl Work<'_> {
             // Until it is free it can be reheated.
             page.offer(block, PORTS);
             seen.condemn().unwrap_or(seen)
-        } else if here.hot().deferred.get() {
-            // It waits for its grace period, or is reheated, and marked then.
+        } else if here.hot().deferred.get() && here.refresh_now(clock) {
+            // It waits for a grace period, its own or that of an earlier condemnation which it was
+            // reheated out of; either way it is settled at its end, and can be reheated until then,
+            // however late that is.
+            page.offer(block, PORTS);
             seen
         } else {
             // All batches are under way: it stays where the next sweep finds it.
@@ -223,8 +226,9 @@ impl Work<'_> {
             return;
         };
         page.unmark(hint, block);
-        if !told_apart || here.state() != expected {
-            // Somebody else may have marked it under this very hint.
+        if !told_apart || clock.slice() != before || here.state() != expected {
+            // Somebody else may have marked it under this very hint, or so much time may have
+            // passed that the new mark is taken for a later one.
             page.settle(block);
         }
     }

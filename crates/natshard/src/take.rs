@@ -94,6 +94,9 @@ impl Work<'_> {
                     }
                     // Released ports of the block, which this shard owns.
                     let taken = self.take_owned(page, block, pool, rest, choose);
+                    if let Some(allocator) = self.allocator_of(page, block) {
+                        self.worker.allocators[allocator].has_taken(&taken);
+                    }
                     lease(&taken);
                     return taken;
                 }

@@ -213,8 +213,9 @@ impl Work<'_> {
         if pool.reuse_closed { REUSE_CLOSED } else { 0 }
     }
 
-    /// Takes ports of `wanted` from a block, whatever phase it is in; says which, and whether the
-    /// block was reheated. Looks before it takes, so that a block without any stays as it is.
+    /// Takes ports of `wanted` from a block, whatever phase it is in; says which, and if the block was
+    /// reheated, what else of it is nobody's. Looks before it takes, so that a block without any
+    /// stays as it is.
     pub(crate) fn acquire(
         &mut self,
         pool: &PoolLayout,
@@ -222,7 +223,7 @@ impl Work<'_> {
         block: usize,
         wanted: &Mask,
         rest: u64,
-    ) -> Option<(Mask, bool)> {
+    ) -> Option<(Mask, Option<Mask>)> {
         if wanted.is_empty() {
             return None;
         }
@@ -231,7 +232,7 @@ impl Work<'_> {
             Phase::Free if self.claim(pool, page, block) == Claimed::Yes => {
                 here.take_fresh(self.id(), wanted, &self.inner.ground.clock);
                 self.shard.stats.blocks_claimed.bump(1);
-                Some((*wanted, false))
+                Some((*wanted, None))
             }
             Phase::Cooling => {
                 let clock = &self.inner.ground.clock;
@@ -261,7 +262,7 @@ impl Work<'_> {
                     return None;
                 }
                 self.shard.stats.blocks_reheated.bump(1);
-                Some((judged, true))
+                Some((judged, Some(here.look().nobodys())))
             }
             _ => None,
         }
@@ -297,7 +298,9 @@ impl Work<'_> {
             unissued,
             pool,
             issued,
-            whole_since,
+            since,
+            whole,
+            resting,
         }) = self.worker.allocators[allocator].unload()
         else {
             return;
@@ -319,11 +322,18 @@ impl Work<'_> {
         if !unissued.is_empty() {
             self.worker.allocators[allocator].left = Some((page.record().into(), block));
         }
+        let clock = &self.inner.ground.clock;
+        let fresh = clock.slice() < since.saturating_add(clock.rest());
+        if !fresh {
+            // Whatever was nobody's when the block was taken on has rested, however far its stamps
+            // have come round since.
+            clock.count_warmed(here.count_stamped(clock, &resting));
+            here.put_back(&resting);
+        }
         here.put_back(&unissued);
         here.cool(self.id());
-        let clock = &self.inner.ground.clock;
-        let fresh = whole_since.is_some_and(|since| clock.slice() < since + clock.rest());
-        if fresh && unissued.is_empty() && self.is_up_to_date() && !here.hot().nudged.get() {
+        if whole && fresh && unissued.is_empty() && self.is_up_to_date() && !here.hot().nudged.get()
+        {
             // Taken whole less than a rest ago, and leased to the last port: nothing of it can have
             // rested, and it has been marked for its first visit.
             return;

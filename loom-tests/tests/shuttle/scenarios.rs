@@ -259,8 +259,10 @@ fn stall(seed: u64, reach: &Reach<2>) {
         stats.shards.iter().map(|one| one.blocks_reheated).sum(),
     );
     // The others get everything that is not in its hands, however long it sleeps.
-    let now = world.pass(2 * HOLD);
+    // Twice, as in `World::settle`.
     let mut shard = world.engine.shard(1).unwrap();
+    shard.idle(at(world.pass(2 * HOLD)));
+    let now = world.pass(2 * HOLD);
     let all = world.fill(&mut shard, &world.request("p"), now);
     assert_eq!(all.len(), 1536 - 256);
     world.released(&one, now);

@@ -328,11 +328,19 @@ impl<'a> BlockRef<'a> {
     /// Forgets the stamps of ports that have rested, where they are old enough to come round some
     /// day. For visitors of a cooling or assigned block, and for the owner of a heating one.
     pub(crate) fn refresh(&self, clock: &Clock) {
-        if !self.is_stale(clock.slice()) || !self.block.judging.raise() {
-            return;
+        if self.is_stale(clock.slice()) {
+            self.refresh_now(clock);
         }
-        self.forget_rested(clock);
-        self.block.judging.set(false);
+    }
+
+    /// The same, however old they are; `false` when somebody else is at the bytes.
+    pub(crate) fn refresh_now(&self, clock: &Clock) -> bool {
+        let judge = self.block.judging.raise();
+        if judge {
+            self.forget_rested(clock);
+            self.block.judging.set(false);
+        }
+        judge
     }
 
     /// The caller has raised `judging`, so that no owner takes a port meanwhile, and each stamp is
@@ -398,14 +406,37 @@ impl<'a> BlockRef<'a> {
             return self.rest(clock, clock.rest()).is_over()
                 && self.transition(BlockState::condemn).is_some();
         }
-        if self.transition(BlockState::condemn).is_none() {
+        // Whoever judges or refreshes the block is at its bytes: the next sweep comes again.
+        if !self.block.judging.raise() {
             return false;
         }
-        if self.rest(clock, clock.rest()).is_over() {
-            return true;
+        let condemned = self.condemn_judged(clock);
+        self.block.judging.set(false);
+        condemned
+    }
+
+    /// The caller has raised `judging`.
+    fn condemn_judged(&self, clock: &Clock) -> bool {
+        let Some(state) = self.transition(BlockState::condemn) else {
+            return false;
+        };
+        let look = self.look();
+        if !look.judge(clock.moment(), clock.rest() as u8).is_over() {
+            self.transition(BlockState::pardon);
+            return false;
         }
-        self.transition(BlockState::pardon);
-        false
+        // It may wait for its grace period for long, and be reheated then: stamps would come round.
+        if state.phase() == Phase::Cooling {
+            // Nobody holds a port of it, and whoever reheats it takes none while it is judged.
+            clock.count_warmed(self.count_stamped(clock, &Mask::FULL));
+            self.cold.stamps.fill(self.base, PORTS, stamp::IDLE);
+        } else {
+            let forgotten = (0..PORTS).filter(|&port| self.forget(port, clock)).count();
+            if clock.is_counting() {
+                clock.count_warmed(forgotten as u64);
+            }
+        }
+        true
     }
 
     /// Moves a block that is still condemned to free in the next generation.

@@ -257,10 +257,18 @@ impl<'a> Books<'a> {
 
     /// Ports leased, by protocol.
     pub(crate) fn leased(&self) -> [u16; 3] {
-        let taken = self.taken();
-        match self.active() {
-            Some(active) => taken.since(Counts(active.released.get())),
-            None => [0; 3],
+        let Some(active) = self.active() else {
+            return [0; 3];
+        };
+        let mut taken = self.taken();
+        loop {
+            let released = Counts(active.released.get());
+            let now = self.taken();
+            if now == taken {
+                return taken.since(released);
+            }
+            // What was released since may have been taken since.
+            taken = now;
         }
     }
 
