@@ -7,8 +7,10 @@
 //!   block again), which needs a total order, so all of their operations are sequentially
 //!   consistent. On x86-64 that costs nothing for loads and read-modify-writes; a plain store
 //!   becomes an exchange, and none stands on the hot path.
-//! * [`Bytes`] and [`Small`] are relaxed: each value is written before, and read after, an
-//!   operation on the `Word` that hands it over, and that operation orders it.
+//! * [`Bytes`], [`Row`] and [`Small`] are relaxed where nothing else is said: each value is written
+//!   before, and read after, an operation on the `Word` that hands it over, and that operation
+//!   orders it. A byte that says whether a port is held carries the protocol as well: a release
+//!   publishes it, and whoever judges the block reads it in the total order.
 //! * [`Counter`] is relaxed: it is a statistic, or has one writer that alone relies on it.
 //!
 //! Under `cfg(loom)` a protocol load (but for that of a [`Link`]) is a compare-exchange that
