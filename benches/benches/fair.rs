@@ -1,9 +1,8 @@
 //! What fair shares cost: one lease and one release on behalf of subscribers and tenants, beside a
-//! pool without any policy; and what a flood by another costs them.
+//! pool without any policy. What a flood by one costs the others: `natshard bench flood`.
 
 use std::collections::VecDeque;
 use std::hint::black_box;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
@@ -15,9 +14,6 @@ use natshard::{
 const BURST: u64 = 32;
 const SUBSCRIBERS: u64 = 1_000;
 const WINDOW: usize = 4 * SUBSCRIBERS as usize;
-/// The one that floods.
-const FLOOD: u64 = u64::MAX;
-const FLOOD_TENANT: u32 = 99;
 
 fn pool() -> PoolConfig {
     PoolConfig::new("p").prefix("203.0.112.0/25".parse().expect("a prefix"))
@@ -119,63 +115,5 @@ fn policies(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// What it costs the others when one subscriber, or one tenant, floods on another shard.
-fn flood(criterion: &mut Criterion) {
-    let limit = SubscriberLimit::new().ports(Protocol::Tcp, 2_000);
-    let mut group = criterion.benchmark_group("flood");
-    for (what, pool, tenants) in [
-        ("subscribers", pool().subscriber_limit(limit), false),
-        (
-            "tenants",
-            pool()
-                .tenant(TenantShare::new(1).minimum(2_000))
-                .tenant(TenantShare::new(FLOOD_TENANT).maximum(500)),
-            true,
-        ),
-    ] {
-        let named = |id, who: u64, floods: bool| {
-            let request = Request::new(id, Protocol::Tcp);
-            match (tenants, floods) {
-                (true, true) => request.tenant(FLOOD_TENANT),
-                (true, false) => request.tenant(1),
-                (false, true) => request.subscriber(FLOOD),
-                (false, false) => request.subscriber(who),
-            }
-        };
-        for floods in [false, true] {
-            let name = if floods { "with a flood" } else { "without" };
-            group.bench_function(BenchmarkId::new(what, name), |bencher| {
-                let (engine, id) = engine(2, pool.clone());
-                let mut own = Own::new(&engine);
-                own.run(1_000_000, |who| named(id, who, false));
-                let stop = AtomicBool::new(false);
-                std::thread::scope(|scope| {
-                    let mut shard = engine.shard(1).expect("nobody has it");
-                    let (engine, stop) = (&engine, &stop);
-                    scope.spawn(move || {
-                        let mut loot = Vec::new();
-                        while !stop.load(Ordering::Relaxed) {
-                            // The reference has a neighbour as well, one that takes nothing.
-                            let mut burst = shard.burst(engine.now());
-                            for _ in 0..BURST {
-                                if !floods {
-                                    std::hint::spin_loop();
-                                } else if let Ok(lease) = burst.allocate(&named(id, 0, true)) {
-                                    loot.push(lease);
-                                }
-                            }
-                        }
-                    });
-                    bencher
-                        .iter_custom(|operations| own.run(operations, |who| named(id, who, false)));
-                    stop.store(true, Ordering::Relaxed);
-                });
-                assert_eq!(own.refused, 0, "nobody else was refused anything");
-            });
-        }
-    }
-    group.finish();
-}
-
-criterion_group!(benches, policies, flood);
+criterion_group!(benches, policies);
 criterion_main!(benches);

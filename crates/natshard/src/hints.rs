@@ -166,12 +166,15 @@ impl Default for Rack {
 #[derive(Debug)]
 pub struct HintTree {
     levels: [Segments<Rack, 1>; LEVELS],
+    /// How many groups of the lowest level there may be hints in; raised before one is set there.
+    width: Word,
 }
 
 impl Default for HintTree {
     fn default() -> Self {
         HintTree {
             levels: std::array::from_fn(|_| Segments::default()),
+            width: Word::new(0),
         }
     }
 }
@@ -183,6 +186,10 @@ impl HintTree {
     /// Sets a hint. Complete before it returns: summaries first seen set stay or are restored by
     /// whoever is clearing them.
     pub(crate) fn set(&self, hint: Hint, position: usize) {
+        let width = (position / 64 + 1) as u64;
+        if self.width.get() < width {
+            self.width.raise(width);
+        }
         self.set_from(0, hint, position);
     }
 
@@ -245,34 +252,53 @@ impl HintTree {
     }
 
     /// The first position at or after `from` with the hint.
+    #[inline]
     pub(crate) fn next(&self, hint: Hint, from: usize) -> Option<usize> {
-        self.next_at(0, hint, from)
+        let group = from / 64;
+        let rest = self.word(0, group, hint) & (u64::MAX << (from % 64));
+        if rest != 0 {
+            return Some(group * 64 + rest.trailing_zeros() as usize);
+        }
+        if group as u64 + 1 >= self.width.get() {
+            return None;
+        }
+        self.next_group(0, hint, group)
+    }
+
+    #[inline]
+    fn word(&self, level: usize, group: usize, hint: Hint) -> u64 {
+        let racks = &self.levels[level];
+        let rack = match group {
+            0 => racks.first(),
+            _ => racks.get(group),
+        };
+        rack.map_or(0, |rack| rack.0[hint.index()].get())
+    }
+
+    /// The first position of a level with the hint, in a group behind this one.
+    fn next_group(&self, level: usize, hint: Hint, mut group: usize) -> Option<usize> {
+        if level + 1 == LEVELS {
+            return None;
+        }
+        loop {
+            group = self.next_at(level + 1, hint, group + 1)?;
+            let found = self.word(level, group, hint);
+            if found != 0 {
+                return Some(group * 64 + found.trailing_zeros() as usize);
+            }
+        }
     }
 
     fn next_at(&self, level: usize, hint: Hint, from: usize) -> Option<usize> {
         if from >= Self::CAPACITY >> (6 * level) {
             return None;
         }
-        let word = |group: usize| {
-            self.levels[level]
-                .get(group)
-                .map_or(0, |rack| rack.0[hint.index()].get())
-        };
-        let rest = word(from / 64) & (u64::MAX << (from % 64));
+        let group = from / 64;
+        let rest = self.word(level, group, hint) & (u64::MAX << (from % 64));
         if rest != 0 {
-            return Some(from / 64 * 64 + rest.trailing_zeros() as usize);
+            return Some(group * 64 + rest.trailing_zeros() as usize);
         }
-        if level + 1 == LEVELS {
-            return None;
-        }
-        let mut group = from / 64;
-        loop {
-            group = self.next_at(level + 1, hint, group + 1)?;
-            let found = word(group);
-            if found != 0 {
-                return Some(group * 64 + found.trailing_zeros() as usize);
-            }
-        }
+        self.next_group(level, hint, group)
     }
 }
 

@@ -87,8 +87,9 @@ pub(crate) struct ShardCounters {
     pub(crate) epoch_batches: Counter,
 }
 
-/// Counters of one pool by one shard.
+/// Counters of one pool by one shard; on cache lines of their own.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 pub(crate) struct PoolCounters {
     pub(crate) allocated: Counter,
     pub(crate) refused: [Counter; crate::error::AllocError::ALL.len()],

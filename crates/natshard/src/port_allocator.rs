@@ -22,8 +22,10 @@ use crate::page::Page;
 use crate::space::Record;
 use crate::sync::{Counter, Link, Row, Small};
 
-/// The unissued ports of one heating block: written by its shard alone, read by the census.
+/// The unissued ports of one heating block: written by its shard alone, read by the census; on
+/// cache lines of its own.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 pub struct Tray {
     page: Link<Page>,
     block: Small,

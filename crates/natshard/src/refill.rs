@@ -43,7 +43,7 @@ impl Work<'_> {
     /// least half of whose ports have rested; a new address; any hole. `false` means that no port
     /// was leasable.
     pub(crate) fn refill(&mut self, allocator: usize, purpose: Purpose) -> bool {
-        let layout = Arc::clone(&self.worker.layout);
+        let layout = self.layout;
         let Some(pool) = layout.pool(purpose.pool) else {
             return false;
         };
@@ -52,7 +52,7 @@ impl Work<'_> {
             let before = self.moment(pool, purpose);
             self.worker.short = false;
             let known = self.worker.refusals[purpose.index()];
-            if known == Some(before) && self.inner.ground.clock.rest() > 0 {
+            if known.is_some_and(|known| self.stands(&known, pool, purpose)) {
                 return false;
             }
             self.surrender(allocator);
@@ -223,13 +223,18 @@ impl Work<'_> {
         })
     }
 
+    /// Whether a refusal stands at this moment.
+    pub(crate) fn stands(&self, known: &Refusal, pool: &PoolLayout, purpose: Purpose) -> bool {
+        *known == self.moment(pool, purpose) && self.rest() > 0
+    }
+
     /// What must not have changed for a search without result to mean that there was nothing.
     pub(crate) fn moment(&self, pool: &PoolLayout, purpose: Purpose) -> Refusal {
         let regions = pool.regions(purpose.protocol, purpose.family);
         Refusal {
             version: regions.fold(0, |sum, region| sum.wrapping_add(region.version.get())),
             slice: self.inner.ground.clock.slice(),
-            layout: self.worker.layout.version,
+            layout: self.layout.version,
             loads: self.worker.loads,
             shares: self
                 .tally(pool, purpose.protocol)
@@ -381,7 +386,7 @@ impl Work<'_> {
         pool: &PoolLayout,
         region: &Arc<Region>,
     ) -> bool {
-        let layout = Arc::clone(&self.worker.layout);
+        let layout = self.layout;
         self.worker.short = false;
         loop {
             if let Some(record) = region.closed_address() {

@@ -44,14 +44,17 @@ impl<T: Default, const FIRST: usize> Segments<T, FIRST> {
         Some(&elements[offset])
     }
 
+    /// The first element, if its segment was ever asked for.
+    #[inline]
+    pub(crate) fn first(&self) -> Option<&T> {
+        // SAFETY: as in `get`.
+        unsafe { self.heads[0].get().as_ref() }?.first()
+    }
+
     /// The first element; allocates its segment where there is none.
     #[inline]
     pub(crate) fn first_or_grow(&self) -> &T {
-        // SAFETY: as in `get`.
-        match unsafe { self.heads[0].get().as_ref() } {
-            Some(elements) if !elements.is_empty() => &elements[0],
-            _ => self.get_or_grow(0),
-        }
+        self.first().unwrap_or_else(|| self.get_or_grow(0))
     }
 
     /// The element; allocates its segment where there is none.

@@ -10,7 +10,8 @@ use crate::error::{AllocError, ReleaseError};
 use crate::fair::{self, Claimant, Leasing};
 use crate::ground::Ground;
 use crate::id::{PoolId, ShardId};
-use crate::inner::{Handle, ShardShared};
+use crate::inner::{Handle, Inner, ShardShared};
+use crate::layout::Layout;
 use crate::lease::{Lease, RawLease, Reason};
 use crate::protocol::Protocol;
 use crate::reclaim::{Participant, Pin};
@@ -24,6 +25,8 @@ use crate::worker::{HOT, Purpose, Work, Worker};
 #[derive(Debug)]
 pub struct Shard {
     worker: Worker,
+    /// What it works by.
+    layout: Arc<Layout>,
     // Dropped before the handle: what it deferred is handed over while the engine lives.
     participant: Participant,
     handle: Arc<Handle>,
@@ -34,6 +37,7 @@ impl Shard {
     pub(crate) fn new(handle: &Arc<Handle>, id: ShardId) -> Self {
         Shard {
             worker: Worker::new(&handle.inner, id),
+            layout: handle.inner.layout.load_full(),
             participant: handle.inner.ground.reclaimer.join(),
             handle: Arc::clone(handle),
         }
@@ -51,6 +55,7 @@ impl Shard {
     pub fn burst(&mut self, now: Tick) -> Burst<'_> {
         let Shard {
             worker,
+            layout,
             participant,
             handle,
         } = self;
@@ -61,9 +66,13 @@ impl Shard {
         if inner.ground.clock.bring(now) {
             shard.stats.ticks_backwards.bump(1);
         }
+        if inner.published_version.get() != layout.version {
+            adopt_layout(worker, layout, inner, &pin);
+        }
         let plain_moment = inner.ground.clock.plain_moment();
         let mut burst = Burst {
             worker,
+            layout,
             pin,
             ground: &inner.ground,
             shard,
@@ -93,7 +102,7 @@ impl Shard {
 impl Drop for Shard {
     fn drop(&mut self) {
         let pin = self.participant.pin();
-        let mut work = self.worker.at(&self.handle.inner, &pin);
+        let mut work = self.worker.at(&self.handle.inner, &self.layout, &pin);
         work.surrender_all();
         work.seal();
         pin.flush();
@@ -108,6 +117,7 @@ impl Drop for Shard {
 #[derive(Debug)]
 pub struct Burst<'a> {
     worker: &'a mut Worker,
+    layout: &'a Arc<Layout>,
     pin: Pin<'a>,
     ground: &'a Ground,
     shard: &'a ShardShared,
@@ -118,15 +128,11 @@ pub struct Burst<'a> {
 
 impl Burst<'_> {
     fn work(&mut self) -> Work<'_> {
-        self.worker.at(&self.handle.inner, &self.pin)
+        self.worker.at(&self.handle.inner, self.layout, &self.pin)
     }
 
     #[inline]
     fn begin(&mut self) {
-        let inner = &self.handle.inner;
-        if inner.published_version.get() != self.worker.layout.version {
-            self.adopt_layout();
-        }
         let wanted = self.shard.wanted.get();
         if wanted != 0 {
             self.shard.wanted.clear_bits(wanted);
@@ -136,19 +142,7 @@ impl Burst<'_> {
         if self.worker.swept.map(Moment::slice) != Some(slice) {
             self.sweep();
         }
-        if self.ground.accounts.actives().len() > 0 {
-            self.work().retire_accounts(fair::PER_BURST);
-        }
-    }
-
-    /// Works by the layout that was published since.
-    #[cold]
-    fn adopt_layout(&mut self) {
-        let current = self.handle.inner.layout.load_full();
-        self.work().surrender_all();
-        self.worker.layout = current;
-        self.worker.sweep = None;
-        self.worker.swept = None;
+        self.work().retire_in_time(slice);
     }
 
     #[cold]
@@ -189,6 +183,9 @@ impl Burst<'_> {
             self.worker.heat(request.slot, allocator);
             return Ok(lease);
         }
+        if let Some(error) = self.refuse_again(request) {
+            return Err(error);
+        }
         let result = self.allocate_slow(request);
         if let Some(allocator) = self.worker.quick_index(request.slot as usize) {
             self.worker.heat(request.slot, allocator);
@@ -196,11 +193,34 @@ impl Burst<'_> {
         result
     }
 
+    /// The refusal of a request like one that was refused before, if nothing has happened since that
+    /// could have made a port leasable: a comparison of a few words.
+    fn refuse_again(&mut self, request: &Request) -> Option<AllocError> {
+        let pool = self.layout.pool(request.pool)?;
+        if request.is_particular(pool.policy.keeps_books()) || pool.policy.is_exclusive() {
+            return None;
+        }
+        let purpose = Purpose {
+            claimant: pool.claimant(request),
+            ..purpose(request)
+        };
+        let known = (*self.worker.refusals.get(purpose.index())?)?;
+        let mut work = self.work();
+        if !work.stands(&known, pool, purpose) {
+            return None;
+        }
+        let error = work.on_behalf(pool, request, |work| {
+            work.reason(pool, request.protocol, AllocError::PoolFull)
+        });
+        work.refused(request, error);
+        Some(error)
+    }
+
     /// The same for a request that names a tenant, or is for control traffic, and asks for nothing
     /// else in particular.
     fn pop_for_class(&mut self, request: &Request) -> Option<Lease> {
         let worker = &mut *self.worker;
-        let pool = worker.layout.pool(request.pool)?;
+        let pool = self.layout.pool(request.pool)?;
         if request.is_particular(pool.policy.keeps_books()) {
             return None;
         }
@@ -220,12 +240,12 @@ impl Burst<'_> {
         {
             return Ok(lease);
         }
-        let layout = Arc::clone(&self.worker.layout);
+        let layout = self.layout;
         let mut work = self.work();
         let result = match layout.pool(request.pool) {
             None => Err(AllocError::NoSuchPool),
             Some(pool) => {
-                work.on_behalf(pool, request, |work| work.allocate(&layout, pool, request))
+                work.on_behalf(pool, request, |work| work.allocate(layout, pool, request))
             }
         };
         match result {
@@ -306,12 +326,12 @@ impl Burst<'_> {
             return Ok(0);
         }
         let counts = (least.clamp(1, most), most);
-        let layout = Arc::clone(&self.worker.layout);
+        let layout = self.layout;
         let mut work = self.work();
         let result = match layout.pool(request.pool) {
             None => Err(AllocError::NoSuchPool),
             Some(pool) => work.on_behalf(pool, request, |work| {
-                let mut set = Set::new(&layout, pool, request, counts, into)?;
+                let mut set = Set::new(layout, pool, request, counts, into)?;
                 work.allocate_set(&mut set)?;
                 Ok(set.had().into())
             }),
@@ -334,11 +354,11 @@ impl Burst<'_> {
         protocol: Protocol,
         public: SocketAddr,
     ) -> Result<Lease, AllocError> {
-        let layout = Arc::clone(&self.worker.layout);
+        let layout = self.layout;
         let mut work = self.work();
         let result = match layout.pool(pool) {
             None => Err(AllocError::NoSuchPool),
-            Some(found) => work.reserve(&layout, found, protocol, public),
+            Some(found) => work.reserve(layout, found, protocol, public),
         };
         match result {
             Ok(lease) => Ok(work.told(pool, None, lease)),
@@ -451,6 +471,16 @@ impl Burst<'_> {
         self.shard.stats.released.bump(1);
         Ok(())
     }
+}
+
+/// Works by the layout that was published since.
+#[cold]
+fn adopt_layout(worker: &mut Worker, layout: &mut Arc<Layout>, inner: &Arc<Inner>, pin: &Pin<'_>) {
+    let current = inner.layout.load_full();
+    worker.at(inner, layout, pin).surrender_all();
+    *layout = current;
+    worker.sweep = None;
+    worker.swept = None;
 }
 
 /// What a request for everybody else is for.

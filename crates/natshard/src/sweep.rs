@@ -56,7 +56,7 @@ impl Work<'_> {
             return;
         }
         self.refresh_hands();
-        let layout = Arc::clone(&self.worker.layout);
+        let layout = self.layout;
         let regions = || layout.regions.iter().chain(&layout.retired);
         let mut sweep = self.worker.sweep.unwrap_or(Sweep {
             began: moment,

@@ -100,6 +100,6 @@ impl Work<'_> {
         let ground = &self.inner.ground;
         let account = ground.accounts.find(request.pool.0, request.subscriber?)?;
         let paired = ground.books(account, self.pin)?.pairing()?;
-        Some(self.inner.address_of(&self.worker.layout, paired))
+        Some(self.inner.address_of(self.layout, paired))
     }
 }

@@ -53,7 +53,6 @@ pub(crate) const HOT: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub(crate) id: ShardId,
-    pub(crate) layout: Arc<Layout>,
     pub(crate) allocators: Vec<PortAllocator>,
     /// What the fast path pops from, by the last bits of the slot.
     pub(crate) hot: [Hot; HOT],
@@ -92,6 +91,9 @@ pub(crate) struct Worker {
     pub(crate) short: bool,
     /// Where the round of active subscribers goes on.
     pub(crate) next_active: u64,
+    /// How many of them are still to be looked at in the slice `retired_in`.
+    pub(crate) retiring: u64,
+    pub(crate) retired_in: u64,
 }
 
 impl Worker {
@@ -111,7 +113,6 @@ impl Worker {
         };
         Worker {
             id,
-            layout: inner.layout.load_full(),
             allocators: Vec::new(),
             hot: [Hot::NONE; HOT],
             general: Vec::new(),
@@ -134,6 +135,8 @@ impl Worker {
             claimant: Claimant::OTHERS,
             short: false,
             next_active: 0,
+            retiring: 0,
+            retired_in: 0,
         }
     }
 
@@ -180,11 +183,17 @@ impl Worker {
     }
 
     /// A shard at work: everything it needs while pinned.
-    pub(crate) fn at<'a>(&'a mut self, inner: &'a Arc<Inner>, pin: &'a Pin<'a>) -> Work<'a> {
+    pub(crate) fn at<'a>(
+        &'a mut self,
+        inner: &'a Arc<Inner>,
+        layout: &'a Arc<Layout>,
+        pin: &'a Pin<'a>,
+    ) -> Work<'a> {
         let shard = &inner.shards[self.id.as_index()];
         Work {
             worker: self,
             inner,
+            layout,
             pin,
             shard,
         }
@@ -195,18 +204,20 @@ impl Worker {
 pub(crate) struct Work<'a> {
     pub(crate) worker: &'a mut Worker,
     pub(crate) inner: &'a Arc<Inner>,
+    /// What this shard works by.
+    pub(crate) layout: &'a Arc<Layout>,
     pub(crate) pin: &'a Pin<'a>,
     pub(crate) shard: &'a ShardShared,
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
     pub(crate) fn id(&self) -> ShardId {
         self.worker.id
     }
 
     /// Whether the layout this shard works by is the latest.
     pub(crate) fn is_up_to_date(&self) -> bool {
-        self.inner.latest_version.get() == self.worker.layout.version
+        self.inner.latest_version.get() == self.layout.version
     }
 
     pub(crate) fn flags(pool: &PoolLayout) -> u8 {

@@ -11,7 +11,7 @@ use super::cases::occupancy;
 use super::cases::refused::Full;
 use super::cases::remote::Turns;
 use super::cases::reserve::Reserving;
-use super::cases::subscribers::Serving;
+use super::cases::subscribers::{Naming, Serving};
 use super::frames::Transport;
 use super::own::{self, Own};
 use super::pools::{Rest, plain};
@@ -59,7 +59,7 @@ pub fn all() -> Vec<Counted> {
         counted("refused", 64_000, || Full::new(1, 0)),
         counted("reserve", 32_000, || Reserving::new(1)),
         counted("subscriber blocks", 32_000, move || {
-            Serving::new(blocks.clone(), 256, true, slow)
+            Serving::new(blocks.clone(), 256, Naming::Subscribers, slow)
         }),
         counted("established packet, UDP outbound", 32_000, || {
             Established::new(1_000, 617, Kind::UdpOut)

@@ -90,19 +90,42 @@ pub fn plain(addresses: u32) -> PoolConfig {
 pub struct Time {
     now: u64,
     step: u64,
+    /// Bursts until it moves on, and how many that is each time.
+    left: u64,
+    every: u64,
 }
 
 impl Time {
     /// From the beginning on.
     #[must_use]
     pub fn new(step: u64) -> Self {
-        Time { now: 0, step }
+        Time {
+            now: 0,
+            step,
+            left: 1,
+            every: 1,
+        }
+    }
+
+    /// The same pace, in larger steps: it stands still for all but one of so many bursts.
+    #[must_use]
+    pub fn stepping(self, every: u64) -> Self {
+        Time {
+            step: self.step * every,
+            left: every,
+            every,
+            ..self
+        }
     }
 
     /// The next burst's.
     #[inline]
     pub fn tick(&mut self) -> Tick {
-        self.now += self.step;
+        self.left -= 1;
+        if self.left == 0 {
+            self.left = self.every;
+            self.now += self.step;
+        }
         Tick::from_millis(self.now)
     }
 

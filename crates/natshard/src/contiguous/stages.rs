@@ -169,7 +169,7 @@ impl Work<'_> {
     }
 
     fn open_for(&mut self, search: &mut Search<'_>, region: &Arc<Region>, give: Give<'_>) -> bool {
-        let layout = Arc::clone(&self.worker.layout);
+        let layout = self.layout;
         let reach = search.reach(region);
         self.worker.short = false;
         while reach > search.best_len() {

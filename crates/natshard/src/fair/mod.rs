@@ -42,7 +42,7 @@ pub use holdings::{PoolShares, ShareCensus};
 pub(crate) use holdings::{in_blocks, in_books};
 pub(crate) use leasing::Leasing;
 pub use policy::{PortBlocks, SubscriberLimit, TenantShare, Threshold};
-pub(crate) use retire::{PER_BURST, PER_IDLE};
+pub(crate) use retire::PER_IDLE;
 pub(crate) use share::Claimed;
 pub(crate) use sharing::{Claimant, Seats, Sharing};
 pub(crate) use subscribe::SubscriberPolicy;

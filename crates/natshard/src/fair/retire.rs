@@ -6,12 +6,29 @@ use crate::fair::account::Untold;
 use crate::id::PoolId;
 use crate::worker::Work;
 
-/// Active parts looked at per burst (I9).
-pub(crate) const PER_BURST: usize = 2;
+/// Active parts looked at per burst (I9), as long as any are due.
+const PER_BURST: u64 = 8;
+/// One in so many is due in each slice. By the time and not by the burst, so that a loop that polls
+/// does not read the books of others, which they write all the time.
+const ONE_IN: u64 = 8;
 /// Active parts looked at per call of `idle`.
 pub(crate) const PER_IDLE: usize = 4096;
 
 impl Work<'_> {
+    /// Looks at active parts, so many in a slice.
+    #[inline]
+    pub(crate) fn retire_in_time(&mut self, slice: u64) {
+        if self.worker.retired_in != slice {
+            self.worker.retired_in = slice;
+            self.worker.retiring = self.inner.ground.accounts.actives().len().div_ceil(ONE_IN);
+        }
+        let now = self.worker.retiring.min(PER_BURST);
+        if now > 0 {
+            self.worker.retiring -= now;
+            self.retire_accounts(now as usize);
+        }
+    }
+
     /// Looks at so many active parts, in turn, and takes back those of subscribers at rest.
     pub(crate) fn retire_accounts(&mut self, budget: usize) {
         let accounts = &self.inner.ground.accounts;
@@ -50,7 +67,7 @@ impl Work<'_> {
         };
         let kind = EventKind::AddressUnbound {
             subscriber: books.subscriber(),
-            address: self.inner.address_of(&self.worker.layout, ended),
+            address: self.inner.address_of(self.layout, ended),
         };
         self.tell_as(sequence, PoolId(books.pool()), kind);
     }

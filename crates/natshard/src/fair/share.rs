@@ -277,7 +277,7 @@ impl<'a> Work<'a> {
 
     /// Tells, once, that a class had its share.
     pub(crate) fn tell_short(&self, request: &Request) {
-        let layout = Arc::clone(&self.worker.layout);
+        let layout = self.layout;
         let Some(pool) = layout.pool(request.pool) else {
             return;
         };

@@ -1,6 +1,7 @@
 //! The cases, in the order in which they are measured.
 
 mod fill;
+mod flood;
 pub(super) mod nat;
 pub(super) mod occupancy;
 mod open;
@@ -28,6 +29,7 @@ pub fn all(settings: Settings) -> Vec<Case> {
     cases.push(refused::case());
     cases.push(reserve::case());
     cases.push(subscribers::case());
+    cases.extend(flood::cases(settings));
     cases.extend(reconfigure::cases(settings));
     cases.push(open::case());
     cases.extend(nat::cases(settings));

@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use hashbrown::HashMap;
 use natshard::{
-    Lease, PoolConfig, PortBlocks, Protocol, Request, Shard, Strictness, SubscriberLimit,
+    Engine, Lease, PoolConfig, PortBlocks, Protocol, Request, Shard, Strictness, SubscriberLimit,
 };
 
 use crate::bench::case::{Case, Contestant, Worker};
@@ -82,22 +82,56 @@ impl Next {
     }
 }
 
+/// On whose behalf leases are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Naming {
+    Nobody,
+    Subscribers,
+    Tenant(u32),
+}
+
 pub struct Serving {
     shard: Shard,
     request: Request,
-    named: bool,
+    naming: Naming,
     next: Next,
     time: Time,
     ring: Ring<Lease>,
 }
 
 fn engine_with(name: &'static str, pool: PoolConfig, named: bool) -> Contestant {
-    Contestant::alone(name, Serving::new(pool, SUBSCRIBERS, named, REST))
+    let naming = match named {
+        true => Naming::Subscribers,
+        false => Naming::Nobody,
+    };
+    Contestant::alone(name, Serving::new(pool, SUBSCRIBERS, naming, REST))
+}
+
+impl Naming {
+    #[inline]
+    fn name(self, request: Request, subscriber: u64) -> Request {
+        match self {
+            Naming::Nobody => request,
+            Naming::Subscribers => request.subscriber(subscriber),
+            Naming::Tenant(tenant) => request.tenant(tenant),
+        }
+    }
 }
 
 impl Serving {
-    pub fn new(pool: PoolConfig, subscribers: u64, named: bool, rest: Rest) -> Self {
+    pub fn new(pool: PoolConfig, subscribers: u64, naming: Naming, rest: Rest) -> Self {
         let (engine, request) = engine(1, pool, rest);
+        Serving::of(&engine, request, subscribers, naming, rest)
+    }
+
+    /// On the first shard of an engine.
+    pub fn of(
+        engine: &Engine,
+        request: Request,
+        subscribers: u64,
+        naming: Naming,
+        rest: Rest,
+    ) -> Self {
         let mut shard = engine.shard(0).expect("nobody has it");
         let (mut time, mut next) = (Time::new(rest.step), Next::of(subscribers));
         let window = EACH * subscribers as usize;
@@ -105,14 +139,14 @@ impl Serving {
         while leases.len() < window {
             let mut burst = shard.burst(time.tick());
             for _ in 0..BURST {
-                let request = request.subscriber(next.get());
+                let request = naming.name(request, next.get());
                 leases.push(burst.allocate(&request).expect("the pool is large enough"));
             }
         }
         let mut serving = Serving {
             shard,
             request,
-            named,
+            naming,
             next,
             time,
             ring: Ring::new(leases),
@@ -123,6 +157,14 @@ impl Serving {
     }
 }
 
+impl Serving {
+    /// With a time that stands still for all but one of so many bursts.
+    pub fn stepping(mut self, every: u64) -> Self {
+        self.time = self.time.stepping(every);
+        self
+    }
+}
+
 impl Worker for Serving {
     fn run(&mut self, operations: u64) -> u64 {
         let mut refused = 0;
@@ -130,10 +172,7 @@ impl Worker for Serving {
             let mut burst = self.shard.burst(self.time.tick());
             for _ in 0..BURST {
                 let subscriber = self.next.get();
-                let request = match self.named {
-                    true => self.request.subscriber(subscriber),
-                    false => self.request,
-                };
+                let request = self.naming.name(self.request, subscriber);
                 match black_box(&mut burst).allocate(black_box(&request)) {
                     Ok(lease) => burst.release(black_box(self.ring.swap(lease))),
                     Err(_) => refused += 1,
