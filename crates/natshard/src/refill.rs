@@ -407,7 +407,7 @@ impl Work<'_> {
                 return self.try_queue(allocator, pool, region);
             };
             let record = region.space.record(key);
-            self.inner.enlist(self.pin, &region.space, record, &layout);
+            self.inner.enlist(self.pin, &region.space, record, layout);
             region.enlisted(number);
             self.open(&region.space, record);
             if self.try_queue(allocator, pool, region)

@@ -181,7 +181,7 @@ impl Work<'_> {
                         return self.try_free(search, give);
                     };
                     let record = region.space.record(key);
-                    self.inner.enlist(self.pin, &region.space, record, &layout);
+                    self.inner.enlist(self.pin, &region.space, record, layout);
                     region.enlisted(number);
                     record
                 }
