@@ -57,6 +57,13 @@ impl Engine {
     /// Every fault of the configuration at once.
     pub fn new(config: EngineConfig) -> Result<Engine, ConfigError> {
         layout::check(&config)?;
+        let ordinal = crate::sync::ordinal().ok_or_else(|| ConfigError {
+            faults: vec![ConfigFault::TooMany {
+                what: "engines over the life of a process",
+                count: 1 << 32,
+                limit: u32::MAX as usize,
+            }],
+        })?;
         let mut names = Names::default();
         let shards = (0..config.shards).map(|_| CachePadded::new(ShardShared::default()));
         let clock = Clock::new(config.hold_down).counting(config.max_cooling != u64::MAX);
@@ -66,7 +73,7 @@ impl Engine {
         let accounts = Table::new(config.max_subscribers);
         let first = Arc::new(Layout::build(config, &mut names, None));
         let inner = Arc::new(Inner {
-            ground: Arc::new(Ground::new(clock, events, accounts)),
+            ground: Arc::new(Ground::new(ordinal, clock, events, accounts)),
             shards,
             order,
             seed,

@@ -14,6 +14,8 @@ use crate::sync::{Counter, Flag};
 /// The part of an engine that its pages hold on to.
 #[derive(Debug)]
 pub struct Ground {
+    /// Which engine of this process it is: its leases bear the number.
+    pub(crate) ordinal: u32,
     pub(crate) reclaimer: Reclaimer,
     /// Participants for passers-by (dropped leases, a census), so that each need not register
     /// anew: thousands of registrations under one long pin would be walked by every collection.
@@ -38,8 +40,15 @@ pub struct Ground {
 }
 
 impl Ground {
-    pub(crate) fn new(clock: Clock, events: Option<Arc<EventRings>>, accounts: Table) -> Self {
+    /// `ordinal` is no other engine's.
+    pub(crate) fn new(
+        ordinal: u32,
+        clock: Clock,
+        events: Option<Arc<EventRings>>,
+        accounts: Table,
+    ) -> Self {
         Ground {
+            ordinal,
             reclaimer: Reclaimer::default(),
             spare: ArrayQueue::new(16),
             clock,

@@ -89,6 +89,14 @@ impl BlockSet {
         BlockSet(std::array::from_fn(|word| self.0[word] & other.0[word]))
     }
 
+    pub(crate) fn without(&self, other: &BlockSet) -> BlockSet {
+        BlockSet(std::array::from_fn(|word| self.0[word] & !other.0[word]))
+    }
+
+    pub(crate) fn or(&self, other: &BlockSet) -> BlockSet {
+        BlockSet(std::array::from_fn(|word| self.0[word] | other.0[word]))
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.iter().all(|&word| word == 0)
     }
@@ -141,6 +149,24 @@ impl PageHints {
 
     pub(crate) fn contains(&self, hint: Hint, block: usize) -> bool {
         self.words[hint.index()][block / 64].get() & (1 << (block % 64)) != 0
+    }
+
+    /// Sets the hint for all of these blocks.
+    pub(crate) fn set_all(&self, hint: Hint, blocks: &BlockSet) {
+        for (word, &blocks) in self.words[hint.index()].iter().zip(&blocks.0) {
+            if blocks & !word.get() != 0 {
+                word.set_bits(blocks);
+            }
+        }
+    }
+
+    /// Clears the hint for all of these blocks.
+    pub(crate) fn clear_all(&self, hint: Hint, blocks: &BlockSet) {
+        for (word, &blocks) in self.words[hint.index()].iter().zip(&blocks.0) {
+            if blocks != 0 {
+                word.clear_bits(blocks);
+            }
+        }
     }
 
     pub(crate) fn get(&self, hint: Hint) -> BlockSet {

@@ -6,7 +6,6 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use crate::block::PORTS;
-use crate::ground::Ground;
 use crate::id::{PoolId, RealmId};
 use crate::page::Page;
 use crate::protocol::Protocol;
@@ -28,6 +27,10 @@ pub enum Reason {
 
 /// The pool lets closed connections' ports go without a rest.
 pub(crate) const REUSE_CLOSED: u8 = 1;
+const _: () = assert!(
+    REUSE_CLOSED == 1,
+    "the one flag that a plain lease may bear is the lowest"
+);
 /// The port is charged to the account whose number the lease bears.
 pub(crate) const CHARGED: u8 = 2;
 /// Its release is told; unless it is charged, the lease bears the number of its pool.
@@ -47,15 +50,28 @@ pub struct Lease {
 }
 
 /// What a lease knows beside its page: port in bits 0-15, tag in 16-23, flags in 24-31, and in
-/// 32-63 a note of what the flags say. One word, so that a lease travels in two registers and is
-/// loaded as it was stored.
+/// 32-63 a note of what the flags say: of a plain lease, which engine it is of. One word, so that a
+/// lease travels in two registers and is loaded as it was stored.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) struct LeaseWord(u64);
 
 impl LeaseWord {
     #[inline]
-    pub(crate) const fn new(port: u16, tag: u8, flags: u8) -> Self {
-        LeaseWord(port as u64 | (tag as u64) << 16 | (flags as u64) << 24)
+    pub(crate) const fn new(port: u16, tag: u8, flags: u8, engine: u32) -> Self {
+        LeaseWord(port as u64 | (tag as u64) << 16 | (flags as u64) << 24 | (engine as u64) << 32)
+    }
+
+    /// What it says beside which port it is and whether that need rest when a connection closes:
+    /// of a plain lease of an engine, [`plain_of`](Self::plain_of) that engine, and of no other.
+    #[inline]
+    const fn beyond_port(self) -> u64 {
+        self.0 >> 25
+    }
+
+    /// See [`beyond_port`](Self::beyond_port).
+    #[inline]
+    pub(crate) const fn plain_of(engine: u32) -> u64 {
+        LeaseWord::new(0, 0, 0, engine).beyond_port()
     }
 
     /// That of a port of the same block; of a word for the first port.
@@ -107,7 +123,8 @@ unsafe impl Sync for Lease {}
 impl Lease {
     /// The lease of a port that the caller has taken and hands over.
     pub(crate) fn new(page: &Page, port: u16, tag: u8, flags: u8) -> Self {
-        Lease::of_word(page, LeaseWord::new(port, tag, flags))
+        let engine = page.ground.ordinal;
+        Lease::of_word(page, LeaseWord::new(port, tag, flags, engine))
     }
 
     /// The same, put together before.
@@ -188,17 +205,15 @@ impl Lease {
         self.word.port() as usize / PORTS
     }
 
-    /// The fast half of a release: if the lease is this engine's, bears no note, and nothing about
-    /// this moment is unusual, its port is given back with one store.
+    /// The fast half of a release: if the lease is plain, and of the engine whose `plain` word this
+    /// is (see [`LeaseWord::plain_of`]), its port is given back with one store.
     ///
-    /// `stamp` is that of a release at the moment `when`, which the caller has found to be the
-    /// current one.
+    /// `stamp` is that of a release at this moment, which the caller has found to be nothing out of
+    /// the ordinary.
     #[inline]
-    pub(crate) fn give_back_plain(self, ground: &Ground, stamp: u8) -> Result<(), Lease> {
+    pub(crate) fn give_back_plain(self, plain: u64, stamp: u8) -> Result<(), Lease> {
         let page = self.page();
-        if !std::ptr::eq(Arc::as_ptr(&page.ground), ground)
-            || self.word.flags() & (CHARGED | TOLD) != 0
-        {
+        if self.word.beyond_port() != plain {
             return Err(self);
         }
         page.give_back_stamped(self.word.port(), stamp);

@@ -263,6 +263,7 @@ impl OneBlock {
         here.reheat(ShardId(shard)).then(|| {
             let rest = self.clock.rest();
             here.judge_and_take(ShardId(shard), &self.clock, rest, |rested| *rested, |_| ())
+                .0
                 .iter()
                 .collect()
         })

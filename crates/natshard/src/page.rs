@@ -271,7 +271,7 @@ impl Page {
                 // What it has to give is its owner's to say when it lets go.
                 Phase::Heating => {
                     let before = clock.slice();
-                    self.mark(visit_of(None, before), block);
+                    self.mark(Hint::resting(visit_slice(None, before)), block);
                     if clock.slice() == before {
                         return;
                     }
@@ -295,10 +295,17 @@ impl Page {
     }
 
     /// Marks a cooling block as a look at it says, which was taken in the slice `before` or later;
-    /// says under which slice it is to be visited.
+    /// says under which slice it is to be visited: that of the longest-resting of its ports, or as
+    /// if none was resting yet.
     pub(crate) fn sort(&self, block: usize, rest: &Rest, before: u64) -> Hint {
-        let visit = visit_of(rest.earliest, before);
-        self.mark(visit, block);
+        // While it is on offer and can neither be recycled nor be half rested any sooner, whoever
+        // takes it on sees for himself what else has rested by then.
+        let waits = !rest.rested.is_empty() && 2 * (rest.released.count() as usize) < PORTS;
+        let slice = visit_slice(rest.earliest.filter(|_| !waits), before);
+        let visit = Hint::resting(slice);
+        if !self.is_visited_by(block, before, slice) {
+            self.mark(visit, block);
+        }
         if !rest.rested.is_empty() {
             if rest.is_over() && !self.block(block).hot().deferred.get() {
                 // For the next sweep to condemn.
@@ -307,6 +314,50 @@ impl Page {
             self.offer(block, rest.rested.count() as usize);
         }
         visit
+    }
+
+    /// Whether a block, looked at in the slice `before`, stands marked for a visit that is not due
+    /// yet and comes no later than that of `slice`. Marks that are due do not count: somebody may
+    /// have looked at the block already, and be about to take that mark away. Nor does any count
+    /// where blocks go from class to class: it may stand in the tree of another one.
+    fn is_visited_by(&self, block: usize, before: u64, slice: u64) -> bool {
+        self.tenancies().is_none()
+            && self
+                .visits(before, slice)
+                .any(|visit| self.hints.contains(visit, block))
+    }
+
+    /// The hints of visits that are not due in the slice `before`, up to that of another one.
+    fn visits(&self, before: u64, slice: u64) -> impl Iterator<Item = Hint> {
+        let due = before.saturating_sub(self.ground.clock.rest());
+        (due + 1..=slice).map(Hint::resting)
+    }
+
+    /// What [`sort`](Self::sort) and [`unmark`](Self::unmark) do, for cooling blocks of which not a
+    /// port was nobody's in the slice `before` or later; in a page whose blocks are anybody's.
+    pub(crate) fn put_off(&self, hint: Hint, before: u64, blocks: &BlockSet) {
+        let slice = visit_slice(None, before);
+        let visits = self.visits(before, slice);
+        let visited = visits.fold(BlockSet::default(), |all, visit| {
+            all.or(&self.hints.get(visit))
+        });
+        let (visit, marked) = (Hint::resting(slice), blocks.without(&visited));
+        self.hints.set_all(visit, &marked);
+        for member in self.record().members() {
+            if !member.blocks().and(&marked).is_empty() {
+                let position = member.position as usize;
+                member.region.hints.set(visit, position);
+            }
+        }
+        self.hints.clear_all(hint, blocks);
+        for member in self.record().members() {
+            if !member.blocks().and(blocks).is_empty() {
+                let position = member.position as usize;
+                member.region.clear_if(0, hint, position, || {
+                    self.hinted_of(0, hint, member.blocks()).is_empty()
+                });
+            }
+        }
     }
 
     /// Marks a cooling block of whose ports so many can be had, and says so.
@@ -340,7 +391,7 @@ impl Page {
         }
         let before = clock.slice();
         let rest = here.rest(clock, clock.rest());
-        self.mark(visit_of(rest.earliest, before), block);
+        self.mark(Hint::resting(visit_slice(rest.earliest, before)), block);
         let told_apart = clock.slice() == before;
         let quarters = (0..QUARTERS).filter(|&quarter| {
             let ports = Mask::range(quarter * QUARTER, QUARTER);
@@ -523,8 +574,8 @@ impl Page {
 
 /// Under which slice to mark a block for its next visit: that in which the longest-resting of its
 /// ports was released, or, if a look later than `before` saw none, that of what it may have missed.
-fn visit_of(earliest: Option<u64>, before: u64) -> Hint {
-    Hint::resting(earliest.unwrap_or(before.saturating_sub(1)))
+fn visit_slice(earliest: Option<u64>, before: u64) -> u64 {
+    earliest.unwrap_or(before.saturating_sub(1))
 }
 
 impl Drop for Page {

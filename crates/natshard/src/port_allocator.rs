@@ -2,11 +2,11 @@
 //!
 //! ```text
 //!   PortAllocator (one shard's own)            Page (shared)
-//!   page, block, first port, len, tags?  ----> block.state = Heating(shard)
-//!        |                                     block.bits  = 0 for each port taken
+//!   page, block, first port, tags?       ----> block.state = Heating(shard)
+//!        |                                     byte of each port taken = held
 //!        v
 //!   Tray (written by the shard, read by the census)
-//!   order: [17, 203, 4, ...]   issued: 2
+//!   order: [17, 203, 4, ...]   left: 2   the next one is 203
 //! ```
 
 use std::ptr::NonNull;
@@ -29,8 +29,10 @@ use crate::sync::{Counter, Link, Row, Small};
 pub struct Tray {
     page: Link<Page>,
     block: Small,
+    /// How many ports were taken.
     len: Counter,
-    issued: Counter,
+    /// How many of them were not issued yet: the first ones of `order`, of which the last is next.
+    left: Counter,
     pool: Counter,
     order: Row<PORTS>,
 }
@@ -42,7 +44,7 @@ impl Tray {
         if page.is_null() {
             return None;
         }
-        let ports = self.issued.get() as usize..self.len.get() as usize;
+        let ports = 0..self.left.get() as usize;
         let ports = ports.map(|place| self.order.get(place) as usize).collect();
         Some((page, self.block.get() as usize, ports))
     }
@@ -50,7 +52,8 @@ impl Tray {
     /// The pool leased for, and how many ports were issued since the block was taken on.
     pub(crate) fn issued(&self) -> Option<(PoolId, u64)> {
         let pool = PoolId(self.pool.get() as u16);
-        (!self.page.get().is_null()).then(|| (pool, self.issued.get()))
+        let issued = self.len.get().saturating_sub(self.left.get());
+        (!self.page.get().is_null()).then_some((pool, issued))
     }
 }
 
@@ -163,20 +166,22 @@ impl PortAllocator {
         match (order, whole) {
             (PortOrder::Random, true) => ports = deal(random),
             (PortOrder::Random, false) => shuffle(&mut ports[..len], random),
-            (PortOrder::Linear, true) => ports = std::array::from_fn(|port| port as u8),
-            (PortOrder::Linear, false) => {}
+            (PortOrder::Linear, true) => {
+                ports = std::array::from_fn(|place| (PORTS - 1 - place) as u8);
+            }
+            (PortOrder::Linear, false) => ports[..len].reverse(),
         }
         let tray = self.tray();
         tray.order.write(&ports);
         tray.len.set(len as u64);
-        tray.issued.set(0);
+        tray.left.set(len as u64);
         tray.block.set(block as u8);
         tray.pool.set(u64::from(pool.0));
         tray.page.set(std::ptr::from_ref(page).cast_mut());
         self.page = Some(NonNull::from(page));
         self.block = block as u8;
         self.mixed = resting.is_some();
-        self.first = LeaseWord::new((block * PORTS) as u16, 0, flags);
+        self.first = LeaseWord::new((block * PORTS) as u16, 0, flags, page.ground.ordinal);
         self.since = slice;
         self.whole = whole && resting.is_none();
         self.resting = resting.unwrap_or(Mask::EMPTY);
@@ -187,22 +192,18 @@ impl PortAllocator {
     pub(crate) fn pop(&mut self) -> Option<(Lease, bool)> {
         let (page, _) = self.block()?;
         let tray = self.tray();
-        let (issued, len) = (tray.issued.get(), tray.len.get());
-        if issued == len {
-            return None;
-        }
-        let port = tray.order.get(issued as usize) as usize;
-        tray.issued.set(issued + 1);
-        Some((self.lease(page, port), issued + 1 == len))
+        let left = tray.left.get().checked_sub(1)?;
+        let port = tray.order.get(left as usize) as usize;
+        tray.left.set(left);
+        Some((self.lease(page, port), left == 0))
     }
 
     /// What it takes to pop for requests of this slot.
     pub(crate) fn hot(&self, slot: u32) -> Option<Hot> {
         Some(Hot {
-            slot,
-            last: self.tray().len.get().saturating_sub(1) as u16,
+            slot: if self.mixed { Hot::NOBODY } else { slot },
+            reheated: if self.mixed { slot } else { Hot::NOBODY },
             block: self.block,
-            mixed: self.mixed,
             tray: self.tray,
             page: self.page?,
             first: self.first,
@@ -222,43 +223,42 @@ impl PortAllocator {
     #[inline]
     pub(crate) fn is_spent(&self) -> bool {
         let tray = self.tray();
-        tray.issued.get() == tray.len.get()
+        tray.left.get() == 0
     }
 
-    /// The places of the ports not issued yet.
-    fn places(&self) -> std::ops::Range<usize> {
-        let tray = self.tray();
-        tray.issued.get() as usize..tray.len.get() as usize
+    /// The places of the ports not issued yet, the next one first.
+    fn places(&self) -> std::iter::Rev<std::ops::Range<usize>> {
+        (0..self.tray().left.get() as usize).rev()
     }
 
     /// The next port of the order for which `wish` holds, out of turn.
     pub(crate) fn pop_where(&mut self, wish: impl Fn(usize) -> bool) -> Option<Lease> {
         let (page, _) = self.block()?;
         let order = &self.tray().order;
-        let issued = self.places().start;
+        let next = self.places().next()?;
         let place = self
             .places()
             .find(|&place| wish(order.get(place) as usize))?;
         let port = order.get(place);
-        order.set(place, order.get(issued));
-        order.set(issued, port);
-        self.tray().issued.set(issued as u64 + 1);
+        order.set(place, order.get(next));
+        order.set(next, port);
+        self.tray().left.set(next as u64);
         Some(self.lease(page, port as usize))
     }
 
     /// Marks ports of those not issued yet as issued, out of turn; the caller leases them.
     pub(crate) fn issue(&mut self, ports: &Mask) {
         let order = &self.tray().order;
-        let mut issued = self.places().start;
+        let mut left = self.tray().left.get() as usize;
         for place in self.places() {
             let port = order.get(place);
             if ports.contains(port as usize) {
-                order.set(place, order.get(issued));
-                order.set(issued, port);
-                issued += 1;
+                left -= 1;
+                order.set(place, order.get(left));
+                order.set(left, port);
             }
         }
-        self.tray().issued.set(issued as u64);
+        self.tray().left.set(left as u64);
     }
 
     /// The ports taken and not issued.
@@ -275,10 +275,10 @@ impl PortAllocator {
         let tray = self.tray();
         tray.page.set(std::ptr::null_mut());
         let pool = PoolId(tray.pool.get() as u16);
-        let issued = tray.issued.get();
+        let issued = tray.len.get() - tray.left.get();
         // Empty-handed is spent.
         tray.len.set(0);
-        tray.issued.set(0);
+        tray.left.set(0);
         Some(Unloaded {
             page,
             block: self.block as usize,
@@ -307,88 +307,131 @@ fn lease(page: &Page, first: LeaseWord, port: usize, mixed: bool, block: u8) -> 
 /// the block.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hot {
-    /// The slot of the requests it serves.
-    slot: u32,
-    /// The place of the last port of the order. To issue it, and so spend the block, is not for
-    /// the fast path.
-    last: u16,
-    block: u8,
-    mixed: bool,
     tray: NonNull<Tray>,
     page: NonNull<Page>,
     first: LeaseWord,
+    /// The slot of the requests it serves, if their ports have no tags yet.
+    slot: u32,
+    /// The same if they have, for the block was reheated.
+    reheated: u32,
+    block: u8,
 }
 
 // SAFETY: as for the allocator.
 unsafe impl Send for Hot {}
 
 impl Hot {
+    /// The slot of no request.
+    const NOBODY: u32 = u32::MAX - 1;
+
     /// Serves nobody.
     pub(crate) const NONE: Hot = Hot {
-        slot: u32::MAX - 1,
-        last: 0,
-        block: 0,
-        mixed: false,
         tray: NonNull::dangling(),
         page: NonNull::dangling(),
-        first: LeaseWord::new(0, 0, 0),
+        first: LeaseWord::new(0, 0, 0, 0),
+        slot: Hot::NOBODY,
+        reheated: Hot::NOBODY,
+        block: 0,
     };
 
-    /// The next port of the order, if it is not the last one, for a request of that slot.
+    /// Tray and page of one that serves somebody.
+    ///
+    /// # Safety
+    ///
+    /// It has the slot of a request, and so was made by [`PortAllocator::hot`]. Whoever lets go of
+    /// a block forgets those that were made while it was heated.
+    #[inline]
+    unsafe fn parts(&self) -> (&Tray, &Page) {
+        // SAFETY: tray and page live while the allocator heats the block.
+        unsafe { (self.tray.as_ref(), self.page.as_ref()) }
+    }
+
+    /// The next port of the order for a request of that slot. Not the last one: to issue that, and
+    /// so spend the block, is not for the fast path.
     #[inline]
     pub(crate) fn pop(&self, slot: u32) -> Option<Lease> {
         if slot != self.slot {
             return None;
         }
-        // SAFETY: only `PortAllocator::hot` makes one with the slot of a request, whose tray and
-        // page live while it heats the block; whoever lets go of the block forgets this.
-        let (tray, page) = unsafe { (self.tray.as_ref(), self.page.as_ref()) };
-        let issued = tray.issued.get();
-        if issued >= u64::from(self.last) {
-            return None;
-        }
-        let port = tray.order.get(issued as usize % PORTS);
-        tray.issued.set(issued + 1);
-        Some(self.lease(page, port.into()))
+        // SAFETY: its slot is that of a request.
+        let (tray, page) = unsafe { self.parts() };
+        Some(Lease::of_word(page, self.first.with_port(next(tray)?)))
     }
 
-    #[inline]
-    fn lease(&self, page: &Page, port: usize) -> Lease {
-        lease(page, self.first, port, self.mixed, self.block)
+    /// The same from a reheated block.
+    pub(crate) fn pop_reheated(&self, slot: u32) -> Option<Lease> {
+        if slot != self.reheated {
+            return None;
+        }
+        // SAFETY: its slot is that of a request.
+        let (tray, page) = unsafe { self.parts() };
+        Some(lease(page, self.first, next(tray)?, true, self.block))
     }
 
     /// The next ports of the order, up to so many and without the last one, for requests of that
     /// slot; says how many they were.
     #[inline]
     pub(crate) fn pop_many(&self, slot: u32, count: usize, into: &mut Vec<Lease>) -> usize {
-        if slot != self.slot {
+        if slot != self.slot && slot != self.reheated {
             return 0;
         }
         // SAFETY: as in `pop`.
-        let (tray, page) = unsafe { (self.tray.as_ref(), self.page.as_ref()) };
-        let issued = tray.issued.get() as usize;
-        let count = count.min((self.last as usize).saturating_sub(issued));
-        let ports = issued..issued + count;
-        into.extend(ports.map(|place| {
+        let (tray, page) = unsafe { self.parts() };
+        let left = tray.left.get() as usize;
+        let count = count.min(left.saturating_sub(1));
+        let places = (left - count..left).rev();
+        let mixed = slot == self.reheated;
+        into.extend(places.map(|place| {
             let port = tray.order.get(place % PORTS);
-            self.lease(page, port.into())
+            lease(page, self.first, port.into(), mixed, self.block)
         }));
-        tray.issued.set((issued + count) as u64);
+        tray.left.set((left - count) as u64);
         count
     }
 }
 
-/// Every port of a block in random order: Fisher-Yates from the inside out, with 16-bit draws; the
-/// bias of a draw is below 2^-8 of its probability.
+/// Issues the next port of the order, unless it is the last one.
+#[inline]
+fn next(tray: &Tray) -> Option<usize> {
+    let left = tray.left.get();
+    if left <= 1 {
+        return None;
+    }
+    tray.left.set(left - 1);
+    Some(tray.order.get((left - 1) as usize % PORTS).into())
+}
+
+/// How many places are drawn from one random word.
+const PER_WORD: usize = 6;
+
+/// Every port of a block in random order: Fisher-Yates from the inside out. One word of 64 random
+/// bits is drawn from for several places in turn (Brackett-Rozinsky and Lemire, "Batched ranged
+/// random integer generation", 2024): multiplied by the number of places, its upper half is a
+/// place, and its lower half is left for the next. Without their rejections the bias of a draw is
+/// at most 2^-16 of its probability: there are at most 2^48 ways to draw six.
 fn deal(random: &mut ChaCha8Rng) -> [u8; PORTS] {
-    let mut draws = [0u8; 2 * PORTS];
-    random.fill_bytes(&mut draws);
+    let mut words = [0u8; PORTS.div_ceil(PER_WORD) * 8];
+    random.fill_bytes(&mut words);
+    let mut words = words.chunks_exact(8);
+    let mut word = || words.next().and_then(|word| word.try_into().ok());
     let mut ports = [0u8; PORTS];
-    for (port, draw) in draws.chunks_exact(2).enumerate() {
-        let draw = usize::from(u16::from_le_bytes([draw[0], draw[1]]));
-        let place = (draw * (port + 1)) >> 16;
-        ports[port % PORTS] = ports[place % PORTS];
+    let mut insert = |port: usize, left: &mut u64| {
+        let product = u128::from(*left) * u128::from(port as u64 + 1);
+        *left = product as u64;
+        let place = (product >> 64) as usize;
+        ports[port] = ports[place % PORTS];
         ports[place % PORTS] = port as u8;
+    };
+    let whole = PORTS / PER_WORD * PER_WORD;
+    for first in (0..whole).step_by(PER_WORD) {
+        let mut left = word().map_or(0, u64::from_le_bytes);
+        for step in 0..PER_WORD {
+            insert(first + step, &mut left);
+        }
+    }
+    let mut left = word().map_or(0, u64::from_le_bytes);
+    for port in whole..PORTS {
+        insert(port, &mut left);
     }
     ports
 }

@@ -174,10 +174,11 @@ impl Work<'_> {
         if stage == Stage::NewAddress {
             // Before memory grows: whatever awaits its grace period could be free soon, and
             // blocks that nobody has looked at since they rested can be had.
-            self.seal();
+            let sealed = self.seal();
+            let swept = self.is_swept(self.inner.ground.clock.slice());
             self.sweep(PER_REFILL);
             let mut again = |stage| self.try_stage(allocator, pool, purpose, stage);
-            if again(Stage::Free) || again(Stage::Half) {
+            if (sealed || !swept) && (again(Stage::Free) || again(Stage::Half)) {
                 return true;
             }
         }

@@ -12,7 +12,7 @@ use crate::ground::Ground;
 use crate::id::{PoolId, ShardId};
 use crate::inner::{Handle, Inner, ShardShared};
 use crate::layout::Layout;
-use crate::lease::{Lease, RawLease, Reason};
+use crate::lease::{Lease, LeaseWord, RawLease, Reason};
 use crate::protocol::Protocol;
 use crate::reclaim::{Participant, Pin};
 use crate::request::Request;
@@ -77,6 +77,8 @@ impl Shard {
             ground: &inner.ground,
             shard,
             plain_moment,
+            plain: LeaseWord::plain_of(inner.ground.ordinal),
+            refusal: AllocError::NoSuchPool,
             handle,
         };
         burst.begin();
@@ -121,8 +123,11 @@ pub struct Burst<'a> {
     pin: Pin<'a>,
     ground: &'a Ground,
     shard: &'a ShardShared,
-    /// The moment in which a release is plain.
+    /// The moment in which a release is plain, and what the word of a plain lease says.
     plain_moment: Moment,
+    plain: u64,
+    /// Why the last request was refused.
+    refusal: AllocError,
     handle: &'a Arc<Handle>,
 }
 
@@ -166,31 +171,36 @@ impl Burst<'_> {
     pub fn allocate(&mut self, request: &Request) -> Result<Lease, AllocError> {
         // A request that asks for more than its slot says has one that nobody serves.
         let hot = &self.worker.hot[request.slot as usize % HOT];
-        match hot.pop(request.slot) {
-            Some(lease) => Ok(lease),
-            None => self.allocate_warm(request),
-        }
+        let lease = hot.pop(request.slot);
+        // Registers hold an option of a lease, but not a result of one.
+        let lease = lease.or_else(|| self.allocate_warm(request));
+        lease.ok_or(self.refusal)
     }
 
     /// From a block in hand, if it is of another kind than the last ones, nearly spent or was
     /// reheated.
     #[inline(never)]
-    fn allocate_warm(&mut self, request: &Request) -> Result<Lease, AllocError> {
+    fn allocate_warm(&mut self, request: &Request) -> Option<Lease> {
+        let hot = &self.worker.hot[request.slot as usize % HOT];
+        if let Some(lease) = hot.pop_reheated(request.slot) {
+            return Some(lease);
+        }
         let allocator = self.worker.quick_index(request.slot as usize);
         if let Some(allocator) = allocator
             && let Some(lease) = self.work().pop(allocator)
         {
             self.worker.heat(request.slot, allocator);
-            return Ok(lease);
+            return Some(lease);
         }
         if let Some(error) = self.refuse_again(request) {
-            return Err(error);
+            self.refusal = error;
+            return None;
         }
         let result = self.allocate_slow(request);
         if let Some(allocator) = self.worker.quick_index(request.slot as usize) {
             self.worker.heat(request.slot, allocator);
         }
-        result
+        result.map_err(|error| self.refusal = error).ok()
     }
 
     /// The refusal of a request like one that was refused before, if nothing has happened since that
@@ -278,9 +288,9 @@ impl Burst<'_> {
                 continue;
             }
             match self.allocate_warm(request) {
-                Ok(lease) => into.push(lease),
-                Err(error) if had == 0 => return Err(error),
-                Err(_) => return Ok(had),
+                Some(lease) => into.push(lease),
+                None if had == 0 => return Err(self.refusal),
+                None => return Ok(had),
             }
             had += 1;
         }
@@ -374,7 +384,7 @@ impl Burst<'_> {
     pub fn release(&mut self, lease: Lease) {
         let moment = self.ground.clock.moment();
         if moment == self.plain_moment {
-            match lease.give_back_plain(self.ground, moment.stamp()) {
+            match lease.give_back_plain(self.plain, moment.stamp()) {
                 Ok(()) => self.shard.stats.released.bump(1),
                 Err(lease) => self.release_slow(lease, Reason::Ended),
             }
@@ -416,7 +426,7 @@ impl Burst<'_> {
         }
         let mut released = 0;
         for lease in leases.drain(..) {
-            match lease.give_back_plain(self.ground, moment.stamp()) {
+            match lease.give_back_plain(self.plain, moment.stamp()) {
                 Ok(()) => released += 1,
                 Err(lease) => self.release_slow(lease, Reason::Ended),
             }

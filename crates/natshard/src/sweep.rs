@@ -2,23 +2,27 @@
 
 use std::sync::Arc;
 
-use crate::block::{PORTS, Phase};
+use crate::block::{BlockState, PORTS, Phase};
 use crate::clock::Moment;
-use crate::hints::Hint;
+use crate::hints::{BlockSet, Hint};
 use crate::page::Page;
 use crate::region::Region;
 use crate::worker::Work;
 
 /// Blocks visited per burst (I9), while sweeps keep up with the time.
 const PER_BURST: usize = 4;
-/// The more slices they lag behind, the more: twice as many for each so many slices, up to
-/// `PER_BURST << MOST_DOUBLED`. A clock that leaps counts as one that went on for a rest.
-const DOUBLED_EVERY: u8 = 4;
+/// The more slices they lag behind, the more: twice as many for each, up to
+/// `PER_BURST << MOST_DOUBLED`, so that they catch up before the ring of hints comes round, with one
+/// burst in a slice as with many. A clock that leaps counts as one that went on for a rest.
 const MOST_DOUBLED: u8 = 12;
 /// Blocks visited before a refill opens a further address.
 pub(crate) const PER_REFILL: usize = 128;
 /// Blocks visited per call of `idle`.
 pub(crate) const PER_IDLE: usize = 4096;
+
+/// Blocks held to the last port that are visited at once, and how many of them count as one visit.
+const AT_ONCE: usize = 64;
+const HELD_FOR_ONE: usize = 16;
 
 /// Where a shard's sweep stands. A sweep goes on where the last burst left it, and looks at the
 /// hints that were due when it began, so that it ends however much is listed meanwhile.
@@ -45,7 +49,7 @@ impl Work<'_> {
             .clock
             .moment()
             .since(self.worker.swept_ever);
-        PER_BURST << (lag / DOUBLED_EVERY).min(MOST_DOUBLED)
+        PER_BURST << lag.min(MOST_DOUBLED)
     }
 
     /// Visits up to `budget` blocks whose ports have rested.
@@ -147,6 +151,11 @@ impl Work<'_> {
                         region.forget(class, hint, position, page);
                     }
                     let done = sweep.block;
+                    let held = match told_apart && page.tenancies().is_none() {
+                        true => self.put_off_held(page, &hinted, hint, done, budget),
+                        false => BlockSet::default(),
+                    };
+                    let hinted = hinted.without(&held);
                     for block in hinted.iter().skip_while(|&block| block < done) {
                         if *budget == 0 {
                             return false;
@@ -161,6 +170,49 @@ impl Work<'_> {
             (sweep.hint, sweep.position, sweep.block) = (sweep.hint + 1, 0, 0);
         }
         true
+    }
+
+    /// Visits those of the blocks from `from` on that cool and are held to the last port, all at
+    /// once, and says which they were: of a pool that is nearly full they are most. Sixteen of them
+    /// cost about as much as one of another kind.
+    fn put_off_held(
+        &mut self,
+        page: &Page,
+        hinted: &BlockSet,
+        hint: Hint,
+        from: usize,
+        budget: &mut usize,
+    ) -> BlockSet {
+        let clock = &self.inner.ground.clock;
+        let before = clock.slice();
+        let (mut held, mut seen) = (BlockSet::default(), [BlockState::from_bits(0); AT_ONCE]);
+        let most = AT_ONCE.min(budget.saturating_mul(HELD_FOR_ONE));
+        let mut count = 0;
+        for block in hinted.iter().skip_while(|&block| block < from) {
+            if count == most {
+                break;
+            }
+            let here = page.block(block);
+            seen[count] = here.state();
+            if seen[count].phase() == Phase::Cooling && !here.has_released() {
+                here.was_held(before);
+                held.insert(block);
+                count += 1;
+            }
+        }
+        if count == 0 {
+            return held;
+        }
+        *budget -= count.div_ceil(HELD_FOR_ONE);
+        page.put_off(hint, before, &held);
+        let late = clock.slice() != before;
+        for (block, seen) in held.iter().zip(seen) {
+            if late || page.block(block).state() != seen {
+                // As after any visit.
+                page.settle(block);
+            }
+        }
+        held
     }
 
     /// Sorts a block to where its ports' rest says, or has it recycled.
@@ -208,7 +260,11 @@ impl Work<'_> {
                 // In its right place, and not due yet.
                 return;
             }
-            here.refresh(clock);
+            if rest.released.is_empty() {
+                here.was_held(before);
+            } else {
+                here.refresh(clock);
+            }
             seen
         } else if self.condemn_rested(page, block) {
             // Until it is free it can be reheated.

@@ -348,6 +348,16 @@ impl Counter {
     }
 }
 
+/// A number that no other caller in this process is given; `None` once there are no more. Relaxed,
+/// as [`Counter::draw`] is.
+pub(crate) fn ordinal() -> Option<u32> {
+    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let next = NEXT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| {
+        next.checked_add(1)
+    });
+    next.ok()
+}
+
 /// A zeroed array of `N` bytes; relaxed where nothing else is said, ordered by the `Word` operation
 /// that hands them over.
 #[derive(Debug)]
@@ -432,6 +442,19 @@ impl<const N: usize> Bytes<N> {
         snapshot::<M>(&self.0[base..base + M])
     }
 
+    /// Whether any of `M` bytes from `base` on is one of 1 to 127; each is read as by a sequentially
+    /// consistent load, in any order.
+    ///
+    /// # Panics
+    ///
+    /// When there are not so many.
+    #[cfg_attr(natshard_failpoints, track_caller)]
+    #[inline]
+    pub(crate) fn any_positive<const M: usize>(&self, base: usize) -> bool {
+        window();
+        any_positive::<M>(&self.0[base..base + M])
+    }
+
     /// Sets `len` bytes from `base` on. Nobody else writes them meanwhile; a `Word` operation
     /// hands them over.
     pub(crate) fn fill(&self, base: usize, len: usize, value: u8) {
@@ -473,6 +496,9 @@ impl<const N: usize> Row<N> {
 mod wide {
     use super::imp::AtomicU8;
     use std::arch::asm;
+    use std::arch::x86_64::{
+        __m128i, _mm_cmpgt_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_setzero_si128,
+    };
     use std::sync::atomic::Ordering;
 
     /// See [`Bytes::snapshot`](super::Bytes::snapshot).
@@ -498,6 +524,29 @@ mod wide {
             }
         }
         copy
+    }
+
+    /// See [`Bytes::any_positive`](super::Bytes::any_positive).
+    #[inline]
+    pub(super) fn any_positive<const N: usize>(bytes: &[AtomicU8]) -> bool {
+        assert!(bytes.len() == N && N.is_multiple_of(16));
+        // SAFETY: every x86-64 processor has SSE2.
+        let (zero, mut any) = unsafe { (_mm_setzero_si128(), _mm_setzero_si128()) };
+        for at in (0..N).step_by(16) {
+            let wide: __m128i;
+            // SAFETY: there are sixteen bytes from `at` on, by the assertion; read as in `snapshot`.
+            unsafe {
+                asm!(
+                    "movdqu {wide}, [{from}]",
+                    from = in(reg) bytes.as_ptr().add(at),
+                    wide = out(xmm_reg) wide,
+                    options(nostack, preserves_flags, readonly),
+                );
+                any = _mm_or_si128(any, _mm_cmpgt_epi8(wide, zero));
+            }
+        }
+        // SAFETY: as above.
+        unsafe { _mm_movemask_epi8(any) != 0 }
     }
 
     /// See [`Row::write`](super::Row::write).
@@ -555,6 +604,12 @@ mod wide {
         std::array::from_fn(|at| load!(bytes[at], 0))
     }
 
+    /// See [`Bytes::any_positive`](super::Bytes::any_positive).
+    pub(super) fn any_positive<const N: usize>(bytes: &[AtomicU8]) -> bool {
+        let mut bytes = bytes[..N].iter();
+        bytes.any(|byte| (1..=127).contains(&load!(byte, 0)))
+    }
+
     /// See [`Row::write`](super::Row::write).
     pub(super) fn write<const N: usize>(bytes: &[AtomicU8; N], values: &[u8; N]) {
         for (byte, &value) in bytes.iter().zip(values) {
@@ -570,4 +625,4 @@ mod wide {
     }
 }
 
-use wide::{fill, snapshot, write};
+use wide::{any_positive, fill, snapshot, write};

@@ -150,7 +150,7 @@ impl Work<'_> {
         rest: u64,
         choose: Choice<'_>,
     ) -> Mask {
-        let taken = page.block(block).judge_and_take(
+        let (taken, _) = page.block(block).judge_and_take(
             self.worker.id,
             &self.inner.ground.clock,
             rest,

@@ -247,8 +247,13 @@ impl<'a> Work<'a> {
             }
             Phase::Cooling => {
                 let clock = &self.inner.ground.clock;
+                // Where every port will do, the hint that led here is as good as a longer look.
+                let nothing = match *wanted == Mask::FULL {
+                    true => !here.has_released(),
+                    false => here.rest(clock, rest).rested.and(wanted).is_empty(),
+                };
                 if !self.is_ours(pool, page, block)
-                    || here.rest(clock, rest).rested.and(wanted).is_empty()
+                    || nothing
                     || here.is_judged()
                     || !here.reheat(self.id())
                 {
@@ -260,7 +265,7 @@ impl<'a> Work<'a> {
                     // Its visits ended when it was condemned.
                     page.mark_taken(block);
                 }
-                let judged = here.judge_and_take(
+                let (judged, others) = here.judge_and_take(
                     self.id(),
                     clock,
                     rest,
@@ -273,7 +278,7 @@ impl<'a> Work<'a> {
                     return None;
                 }
                 self.shard.stats.blocks_reheated.bump(1);
-                Some((judged, Some(here.look().nobodys())))
+                Some((judged, Some(others)))
             }
             _ => None,
         }
@@ -351,7 +356,10 @@ impl<'a> Work<'a> {
         }
         here.hot().nudged.set(false);
         self.let_go(page, block);
-        self.condemn(page, block);
+        if page.hints.contains(Hint::HALF, block) {
+            // Else it cannot be empty and rested.
+            self.condemn(page, block);
+        }
     }
 
     /// The next port in hand, if there is one.
@@ -429,14 +437,14 @@ impl<'a> Work<'a> {
         self.worker.batch
     }
 
-    /// Hands the batch being filled to the epoch.
-    pub(crate) fn seal(&mut self) {
+    /// Hands the batch being filled to the epoch; whether there was one.
+    pub(crate) fn seal(&mut self) -> bool {
         let Some(number) = self.worker.batch else {
-            return;
+            return false;
         };
         let batch = &self.shard.batches[number];
         if batch.len.get() == 0 {
-            return;
+            return false;
         }
         self.worker.batch = None;
         batch.busy.set(true);
@@ -447,6 +455,7 @@ impl<'a> Work<'a> {
         unsafe { self.pin.defer(move || inner.recycle(shard, number)) };
         // The epoch would hold it back until 64 closures have come together.
         self.pin.flush();
+        true
     }
 
     /// Opens an enlisted address and queues its blocks in random order.

@@ -325,6 +325,18 @@ impl<'a> BlockRef<'a> {
         self.block.judging.get()
     }
 
+    /// Whether some port may be nobody's.
+    pub(crate) fn has_released(&self) -> bool {
+        self.cold.stamps.any_positive::<PORTS>(self.base)
+    }
+
+    /// Every port was held in the slice `before` or later: there is no older stamp to forget.
+    pub(crate) fn was_held(&self, before: u64) {
+        if self.is_stale(before) {
+            self.block.refreshed.set(before.saturating_sub(1));
+        }
+    }
+
     /// Forgets the stamps of ports that have rested, where they are old enough to come round some
     /// day. For visitors of a cooling or assigned block, and for the owner of a heating one.
     pub(crate) fn refresh(&self, clock: &Clock) {
@@ -369,8 +381,8 @@ impl<'a> BlockRef<'a> {
     }
 
     /// Judges the ports of a block this shard owns and takes those that `choose` picks of the
-    /// rested ones; `account` hears of them before their stamps are gone. Takes none while
-    /// somebody refreshes the block.
+    /// rested ones; `account` hears of them before their stamps are gone. Says which it took, and
+    /// which others are nobody's. Takes none while somebody refreshes the block.
     pub(crate) fn judge_and_take(
         &self,
         shard: ShardId,
@@ -378,16 +390,17 @@ impl<'a> BlockRef<'a> {
         rest: u64,
         choose: impl FnOnce(&Mask) -> Mask,
         account: impl FnOnce(&Mask),
-    ) -> Mask {
+    ) -> (Mask, Mask) {
         if !self.block.judging.raise() {
-            return Mask::EMPTY;
+            return (Mask::EMPTY, Mask::EMPTY);
         }
-        let taken = choose(&self.rest(clock, rest).rested);
+        let judged = self.rest(clock, rest);
+        let taken = choose(&judged.rested);
         account(&taken);
         clock.count_warmed(self.count_stamped(clock, &taken));
         self.take_owned(shard, &taken);
         self.block.judging.set(false);
-        taken
+        (taken, judged.released.without(&taken))
     }
 
     /// How many of these ports bear a stamp; zero where that is not counted.
