@@ -45,6 +45,7 @@ mod requests;
 mod segments;
 mod shard;
 mod space;
+mod standing;
 mod stats;
 mod sweep;
 mod sync;

@@ -28,11 +28,11 @@ enum Stage {
 /// A refusal that stands until something becomes leasable or a slice passes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Refusal {
-    version: u64,
-    slice: u64,
+    pub(crate) version: u64,
+    pub(crate) slice: u64,
     layout: u64,
     /// What this shard's own other hands hold is leasable too.
-    loads: u64,
+    pub(crate) loads: u64,
     /// What others gave back of shares.
     shares: u64,
 }

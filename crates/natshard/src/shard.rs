@@ -1,6 +1,7 @@
 //! One worker's handle, and what it does between two looks at the clock.
 
 use std::net::SocketAddr;
+use std::ptr::NonNull;
 use std::sync::Arc;
 
 use crate::block::PORTS;
@@ -16,6 +17,7 @@ use crate::lease::{Lease, LeaseWord, RawLease, Reason};
 use crate::protocol::Protocol;
 use crate::reclaim::{Participant, Pin};
 use crate::request::Request;
+use crate::standing::Standing;
 use crate::sweep::PER_IDLE;
 use crate::tick::Tick;
 use crate::worker::{HOT, Purpose, Work, Worker};
@@ -185,6 +187,12 @@ impl Burst<'_> {
         if let Some(lease) = hot.pop_reheated(request.slot) {
             return Some(lease);
         }
+        let standing = &self.worker.standing[request.slot as usize % HOT];
+        let slice = self.ground.clock.slice();
+        if standing.refuses(request.slot, slice, self.worker.loads) {
+            self.refusal = AllocError::PoolFull;
+            return None;
+        }
         let allocator = self.worker.quick_index(request.slot as usize);
         if let Some(allocator) = allocator
             && let Some(lease) = self.work().pop(allocator)
@@ -223,6 +231,22 @@ impl Burst<'_> {
             work.reason(pool, request.protocol, AllocError::PoolFull)
         });
         work.refused(request, error);
+        let shard = self.shard.pools.get_or_grow(request.pool.as_index());
+        let mut regions = pool.regions(request.protocol, request.family);
+        if let (Some(region), None) = (regions.next(), regions.next())
+            && request.is_plain()
+            && pool.sharing.is_none()
+            && self.ground.events.is_none()
+        {
+            self.worker.standing[request.slot as usize % HOT] = Standing {
+                slot: request.slot,
+                version: known.version,
+                slice: known.slice,
+                loads: known.loads,
+                counted: NonNull::from(&*region.version),
+                refusals: NonNull::from(&shard.refused[error as usize]),
+            };
+        }
         Some(error)
     }
 
@@ -489,6 +513,7 @@ fn adopt_layout(worker: &mut Worker, layout: &mut Arc<Layout>, inner: &Arc<Inner
     let current = inner.layout.load_full();
     worker.at(inner, layout, pin).surrender_all();
     *layout = current;
+    worker.standing = [Standing::NONE; HOT];
     worker.sweep = None;
     worker.swept = None;
 }

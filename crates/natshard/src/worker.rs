@@ -24,6 +24,7 @@ use crate::reclaim::Pin;
 use crate::refill::Refusal;
 use crate::request::{Family, slot};
 use crate::space::{Record, Space};
+use crate::standing::Standing;
 use crate::sweep::Sweep;
 
 /// What a search for a block is for.
@@ -56,6 +57,8 @@ pub(crate) struct Worker {
     pub(crate) allocators: Vec<PortAllocator>,
     /// What the fast path pops from, by the last bits of the slot.
     pub(crate) hot: [Hot; HOT],
+    /// The refusals that the fast path knows again, in the same way.
+    pub(crate) standing: [Standing; HOT],
     /// By [`Purpose::index`]: one more than the allocator, or zero.
     general: Vec<u32>,
     /// The same for whoever asks for nothing in particular; stays empty where each lease is told.
@@ -115,6 +118,7 @@ impl Worker {
             id,
             allocators: Vec::new(),
             hot: [Hot::NONE; HOT],
+            standing: [Standing::NONE; HOT],
             general: Vec::new(),
             quick: Vec::new(),
             tells_leases: inner.ground.events.as_ref().is_some_and(|all| all.leases),
