@@ -286,7 +286,7 @@ impl Page {
                 Phase::Cooling => {}
             }
             let before = clock.slice();
-            self.sort(block, &here.rest(clock, clock.rest()), before);
+            self.sort(block, &here.rest(clock, clock.rest()), before, None);
             if clock.slice() == before {
                 return;
             }
@@ -296,14 +296,20 @@ impl Page {
 
     /// Marks a cooling block as a look at it says, which was taken in the slice `before` or later;
     /// says under which slice it is to be visited: that of the longest-resting of its ports, or as
-    /// if none was resting yet.
-    pub(crate) fn sort(&self, block: usize, rest: &Rest, before: u64) -> Hint {
+    /// if none was resting yet. `visited`: the mark that led to it, and that is about to go.
+    pub(crate) fn sort(
+        &self,
+        block: usize,
+        rest: &Rest,
+        before: u64,
+        visited: Option<Hint>,
+    ) -> Hint {
         // While it is on offer and can neither be recycled nor be half rested any sooner, whoever
         // takes it on sees for himself what else has rested by then.
         let waits = !rest.rested.is_empty() && 2 * (rest.released.count() as usize) < PORTS;
         let slice = visit_slice(rest.earliest.filter(|_| !waits), before);
         let visit = Hint::resting(slice);
-        if !self.is_visited_by(block, before, slice) {
+        if !self.is_visited_by(block, before, slice, visited) {
             self.mark(visit, block);
         }
         if !rest.rested.is_empty() {
@@ -318,30 +324,35 @@ impl Page {
 
     /// Whether a block, looked at in the slice `before`, stands marked for a visit that is not due
     /// yet and comes no later than that of `slice`. Marks that are due do not count: somebody may
-    /// have looked at the block already, and be about to take that mark away. Nor does any count
+    /// have looked at the block already, and be about to take that mark away. (So old a mark that it
+    /// is taken for one of them does count: it is as good, for whoever takes it away settles the
+    /// block afterwards. But not the one that the caller takes away himself.) Nor does any count
     /// where blocks go from class to class: it may stand in the tree of another one.
-    fn is_visited_by(&self, block: usize, before: u64, slice: u64) -> bool {
+    fn is_visited_by(&self, block: usize, before: u64, slice: u64, visited: Option<Hint>) -> bool {
         self.tenancies().is_none()
             && self
-                .visits(before, slice)
+                .visits(before, slice, visited)
                 .any(|visit| self.hints.contains(visit, block))
     }
 
-    /// The hints of visits that are not due in the slice `before`, up to that of another one.
-    fn visits(&self, before: u64, slice: u64) -> impl Iterator<Item = Hint> {
+    /// The hints of visits that are not due in the slice `before`, up to that of another one,
+    /// without one.
+    fn visits(&self, before: u64, slice: u64, visited: Option<Hint>) -> impl Iterator<Item = Hint> {
         let due = before.saturating_sub(self.ground.clock.rest());
-        (due + 1..=slice).map(Hint::resting)
+        let visits = (due + 1..=slice).map(Hint::resting);
+        visits.filter(move |&visit| Some(visit) != visited)
     }
 
     /// What [`sort`](Self::sort) and [`unmark`](Self::unmark) do, for cooling blocks of which not a
     /// port was nobody's in the slice `before` or later; in a page whose blocks are anybody's.
     pub(crate) fn put_off(&self, hint: Hint, before: u64, blocks: &BlockSet) {
         let slice = visit_slice(None, before);
-        let visits = self.visits(before, slice);
+        let visits = self.visits(before, slice, Some(hint));
         let visited = visits.fold(BlockSet::default(), |all, visit| {
             all.or(&self.hints.get(visit))
         });
         let (visit, marked) = (Hint::resting(slice), blocks.without(&visited));
+        debug_assert!(visit != hint, "what rested long ago is not what rests");
         self.hints.set_all(visit, &marked);
         for member in self.record().members() {
             if !member.blocks().and(&marked).is_empty() {

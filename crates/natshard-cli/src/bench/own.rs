@@ -5,7 +5,7 @@ use std::hint::black_box;
 use natshard::{Burst, Engine, Lease, PoolConfig, Request, Shard, Tick};
 
 use super::case::Worker;
-use super::pools::{BURST, Rest, Time, engine};
+use super::pools::{BURST, EVERY, Rest, Time, engine};
 use super::window::Ring;
 
 /// Leases one and releases the oldest, in bursts of 32.
@@ -44,7 +44,7 @@ pub fn team(shards: usize, window: usize, pool: PoolConfig, rest: Rest) -> Vec<O
 impl Own {
     fn new(engine: &Engine, shard: usize, request: Request, window: usize, step: u64) -> Self {
         let mut shard = engine.shard(shard).expect("nobody has it");
-        let mut time = Time::new(step);
+        let mut time = Time::new(step).stepping(EVERY);
         let mut leases = Vec::with_capacity(window);
         while leases.len() < window {
             let count = (window - leases.len()).min(BURST as usize);

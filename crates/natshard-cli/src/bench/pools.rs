@@ -10,6 +10,11 @@ use super::references::PORTS_PER_ADDRESS;
 /// Operations between two looks at the clock.
 pub const BURST: u64 = 32;
 
+/// Bursts of one moment: the ticks of a loop that polls are milliseconds, of which each has
+/// hundreds of bursts. Shards that share a pool share its time, and would write it in each burst
+/// otherwise.
+pub const EVERY: u64 = 16;
+
 /// How ports rest, and in which order they come.
 #[derive(Clone, Copy, Debug)]
 pub struct Rest {

@@ -7,7 +7,7 @@ use natshard::{Engine, Lease, PoolConfig, Protocol, Request, Shard, SubscriberLi
 use crate::bench::case::{Case, Contestant, Settings, Worker};
 use crate::bench::cases::subscribers::{Naming, Serving};
 use crate::bench::crew;
-use crate::bench::pools::{BURST, Rest, engine, plain};
+use crate::bench::pools::{BURST, EVERY, Rest, engine, plain};
 
 const SUBSCRIBERS: u64 = 1_024;
 const ADDRESSES: u32 = 128;
@@ -20,8 +20,6 @@ const REST: Rest = Rest {
     step: 20,
     ..Rest::DEFAULT
 };
-/// Bursts of one moment: a loop that polls has hundreds in a millisecond.
-const EVERY: u64 = 16;
 const ELSEWHERE: &str = "natshard, flood in another engine";
 
 pub fn cases(settings: Settings) -> Vec<Case> {

@@ -7,7 +7,7 @@ use natshard::PortOrder;
 use super::BLOCKS;
 use crate::bench::case::{Case, Contestant, Settings};
 use crate::bench::own::{self, Own};
-use crate::bench::pools::{BURST, Rest, plain};
+use crate::bench::pools::{BURST, EVERY, Rest, plain};
 use crate::bench::references::{
     Counter, Gateway, Harness, LocalBlocks, LockedBitmap, LockedQueue, PORTS_PER_ADDRESS, Probing,
     Queue, ShardedSlab,
@@ -53,10 +53,10 @@ fn switches(settings: Settings, window: usize, rest: Rest) -> String {
         })
         .collect();
     format!(
-        "{} live leases a thread, oldest first; hold-down {} s, random port order, bursts of {BURST}, {} ms of engine time each; {} so that nothing is refused; references have 2 addresses",
+        "{} live leases a thread, oldest first; hold-down {} s, random port order, bursts of {BURST}, {} ms of engine time for {EVERY} of them; {} so that nothing is refused; references have 2 addresses",
         grouped(window as u128),
         rest.hold_down.as_secs(),
-        rest.step,
+        rest.step * EVERY,
         sizes.join(", "),
     )
 }
