@@ -73,6 +73,13 @@ impl BlockQueue {
         }
     }
 
+    /// The oldest value, if there is one and nobody else is quicker: for a hint to the processor.
+    pub(crate) fn peek(&self) -> Option<u32> {
+        let (cell, _) = self.cell(self.head.get());
+        let found = cell.get();
+        (found & FILLED != 0).then_some(found as u32)
+    }
+
     /// Takes the oldest value.
     pub(crate) fn pop(&self) -> Option<u32> {
         loop {

@@ -12,6 +12,7 @@ use crate::port_allocator::Found;
 use crate::region::Region;
 use crate::space::Record;
 use crate::sweep::PER_REFILL;
+use crate::sync::MODEL;
 use crate::worker::{Purpose, Work};
 
 /// Where a refill looks, in order.
@@ -326,6 +327,9 @@ impl Work<'_> {
             // The queue is a hint: the block may have been found another way meanwhile.
             let free = page.block(block).state().phase() == Phase::Free;
             if free && self.load(allocator, pool, region, page, block, self.rest()) {
+                if !MODEL {
+                    region.prefetch_next();
+                }
                 return true;
             }
         }

@@ -94,6 +94,19 @@ impl Region {
         }
     }
 
+    /// Asks for the memory of the block that whoever comes next is likely to take from the queue.
+    pub(crate) fn prefetch_next(&self) {
+        // SAFETY: as in `dequeue`.
+        let entry = unsafe { self.queue.get().as_ref() }.and_then(BlockQueue::peek);
+        let Some((position, block)) = entry.map(|entry| ((entry >> 8) as usize, entry & 0xff))
+        else {
+            return;
+        };
+        if let Some(page) = self.record(position).and_then(Record::page) {
+            page.block(block as usize).prefetch();
+        }
+    }
+
     /// The oldest entry of the block queue.
     pub(crate) fn dequeue(&self) -> Option<u32> {
         // SAFETY: a non-null link holds a box leaked by `enqueue`, freed only with the region.

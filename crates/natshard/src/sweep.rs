@@ -23,6 +23,8 @@ pub(crate) const PER_IDLE: usize = 4096;
 /// Blocks held to the last port that are visited at once, and how many of them count as one visit.
 const AT_ONCE: usize = 64;
 const HELD_FOR_ONE: usize = 16;
+/// How many blocks ahead their memory is asked for.
+const AHEAD: usize = 3;
 
 /// Where a shard's sweep stands. A sweep goes on where the last burst left it, and looks at the
 /// hints that were due when it began, so that it ends however much is listed meanwhile.
@@ -187,10 +189,16 @@ impl Work<'_> {
         let before = clock.slice();
         let (mut held, mut seen) = (BlockSet::default(), [BlockState::from_bits(0); AT_ONCE]);
         let most = AT_ONCE.min(budget.saturating_mul(HELD_FOR_ONE));
-        let mut count = 0;
-        for block in hinted.iter().skip_while(|&block| block < from) {
-            if count == most {
+        // Those of another kind are visited next, and are in the caches then.
+        let (mut count, mut others) = (0, 0);
+        let due = || hinted.iter().skip_while(|&block| block < from);
+        let mut ahead = due().skip(AHEAD);
+        for block in due() {
+            if count == most || others == *budget {
                 break;
+            }
+            if let Some(next) = ahead.next() {
+                page.block(next).prefetch();
             }
             let here = page.block(block);
             seen[count] = here.state();
@@ -198,6 +206,8 @@ impl Work<'_> {
                 here.was_held(before);
                 held.insert(block);
                 count += 1;
+            } else {
+                others += 1;
             }
         }
         if count == 0 || Hint::resting(before.saturating_sub(1)) == hint {

@@ -42,7 +42,7 @@ use crate::clock::{Clock, Moment, stamp};
 use crate::hints::BLOCKS;
 use crate::id::ShardId;
 use crate::planted::{self, Bug};
-use crate::sync::{Bytes, Flag, MODEL, Small, Word};
+use crate::sync::{Bytes, Flag, MODEL, Small, Word, prefetch};
 
 /// Ports of a block.
 pub const PORTS: usize = if MODEL { 2 } else { 256 };
@@ -323,6 +323,13 @@ impl<'a> BlockRef<'a> {
     /// Whether somebody judges or refreshes the block at this moment.
     pub(crate) fn is_judged(&self) -> bool {
         self.block.judging.get()
+    }
+
+    /// Asks for its memory, for a look or a claim that is about to come.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        prefetch(self.block);
+        self.cold.stamps.prefetch::<PORTS>(self.base);
     }
 
     /// Whether some port may be nobody's.
