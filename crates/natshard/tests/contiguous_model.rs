@@ -267,8 +267,10 @@ impl World {
                 for (lease, offset) in leases.iter().zip(0..) {
                     assert_eq!(key(lease), (first, port + offset), "{leases:?}");
                 }
-                // A preferred address that has a set is kept to, if a shorter one.
-                let wished = at.filter(|_| self.longest(step.pool, at, step.parity) >= step.least);
+                // A preferred address that has a set is kept to, if a shorter one; also if it has
+                // one only since the last eighth of a hold-down.
+                let must = || self.longest(step.pool, at, step.parity) >= step.least;
+                let wished = at.filter(|&at| at == first || must());
                 assert!(wished.is_none_or(|wished| wished == first), "{step:?}");
                 let longest = self.longest(step.pool, scope.or(wished), step.parity);
                 assert!(

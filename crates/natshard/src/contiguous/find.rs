@@ -88,13 +88,16 @@ impl Work<'_> {
                 self.surrender_searched(search);
                 continue;
             }
+            let unchanged = self.moment(search.pool, search.purpose) == before;
             match search.best {
+                // Before less than the most is settled for: what came in between may be longer.
+                Some(_) if !exhaustive && !unchanged => {}
                 Some((len, spot)) if self.take_spot(search, &spot, len, self.rest(), give) => {
                     return Outcome::Had(len);
                 }
                 // Somebody was faster.
                 Some(_) => {}
-                None if exhaustive || self.moment(search.pool, search.purpose) == before => {
+                None if exhaustive || unchanged => {
                     return self.refuse(search, before);
                 }
                 None => {}
