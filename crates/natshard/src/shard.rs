@@ -189,6 +189,9 @@ impl Burst<'_> {
             self.worker.heat(request.slot, allocator);
             return Ok(lease);
         }
+        if let Some(lease) = self.work().pop_at_address(request) {
+            return Ok(lease);
+        }
         let result = self.allocate_slow(request);
         if let Some(allocator) = self.worker.quick_index(request.slot as usize) {
             self.worker.heat(request.slot, allocator);
