@@ -12,6 +12,7 @@ mod pool;
 mod store;
 mod subscriber;
 mod timeouts;
+mod way;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -30,6 +31,7 @@ pub(crate) use store::ConfigCache;
 pub use store::ConfigStore;
 pub use subscriber::{Numbering, Subscriber, SubscriberName, SubscriberNameError};
 pub use timeouts::Timeouts;
+pub(crate) use way::Way;
 
 use self::lookup::{ByVpc, Longest, Sorted};
 use crate::packet::HopLimit;

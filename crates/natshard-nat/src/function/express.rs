@@ -92,11 +92,7 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         if hop_limit == HopLimit::Decrement && packet.hop_limit <= 1 {
             return None;
         }
-        let moment = Moment {
-            now: self.now,
-            generation: self.generation,
-            config: self.config,
-        };
+        let moment = self.moment();
         let passage = self.sessions.travel(vpc, packet, hint, &moment)?;
         packet.replace(frame, &passage.replacement, hop_limit);
         let direction = match passage.half {
@@ -106,9 +102,23 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         Some((direction, passage.to))
     }
 
+    #[inline]
+    pub(super) fn moment(&self) -> Moment<'a> {
+        Moment {
+            now: self.now,
+            generation: self.generation,
+            config: self.config,
+        }
+    }
+
     #[inline(never)]
     fn long_way(&mut self, frame: &mut [u8], ingress: Ingress, plain: Option<&Plain>) -> Verdict {
-        let verdict = self.frame(frame, ingress, plain);
+        let first = plain.and_then(|plain| self.first(frame, ingress.vpc, plain));
+        let verdict = match first {
+            Some(Ok((direction, to))) => Verdict::Translated { direction, to },
+            Some(Err(verdict)) => verdict,
+            None => self.frame(frame, ingress, plain),
+        };
         self.stats.count(verdict);
         verdict
     }

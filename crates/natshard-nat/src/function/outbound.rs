@@ -7,7 +7,7 @@ use natshard::{AllocError, Protocol};
 use super::NatBurst;
 use super::flow::{Leg, Packet, first_lifetime};
 use crate::allocator::{
-    AllocationError, AllocationResult, NatAllocator, NatAllocatorBurst, NatRequest,
+    AllocationError, AllocationResult, NatAllocator, NatAllocatorBurst, NatRequest, SourceTarget,
 };
 use crate::config::{
     Mapping, NatPool, Peering, PeeringIndex, PoolIndex, Pooling, PortPolicy, Route, Selection,
@@ -161,25 +161,17 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         selection: &Selection,
         remote_outside: SocketAddr,
     ) -> Result<NewMapping<A::Lease>, Verdict> {
-        let result = match self.allocate(self.request(peering, tuple, selection)) {
-            // Sessions whose time is over may hold what is wanted.
-            Err(AllocationError::Refused(reason))
-                if reason.is_exhaustion() && self.expire(super::LAST_RESORT) =>
-            {
-                self.allocate(self.request(peering, tuple, selection))
-            }
-            result => result,
-        };
-        let source = result.map_err(|error| self.refused(tuple, error))?.source;
+        let source = self.obtain(tuple, |burst| {
+            let paired = |burst: &Self| {
+                let sessions = &burst.sessions;
+                sessions.paired_address(tuple.source_vpc, tuple.destination_vpc, tuple.source)
+            };
+            burst.request(peering, tuple, selection, paired)
+        })?;
         let public = source.as_ref().map_or(tuple.source_endpoint(), |target| {
             SocketAddr::new(target.address, target.port.as_u16())
         });
         let lease = source.map(|target| target.lease);
-        if lease.is_some() {
-            self.stats.leases_allocated += 1;
-            let leases = self.stats.leases_allocated - self.stats.leases_released;
-            self.stats.leases_peak = self.stats.leases_peak.max(leases);
-        }
         let info = MappingInfo {
             inside_vpc: tuple.source_vpc,
             outside_vpc: tuple.destination_vpc,
@@ -207,6 +199,30 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         })
     }
 
+    /// Allocates what is asked for, if need be from what sessions hold whose time is over.
+    pub(super) fn obtain(
+        &mut self,
+        tuple: &NatTuple,
+        request: impl Fn(&Self) -> NatRequest,
+    ) -> Result<Option<SourceTarget<A::Lease>>, Verdict> {
+        let result = match self.allocate(request(self)) {
+            Err(AllocationError::Refused(reason))
+                if reason.is_exhaustion() && self.expire(super::LAST_RESORT) =>
+            {
+                self.allocate(request(self))
+            }
+            result => result,
+        };
+        let source = result.map_err(|error| self.refused(tuple, error))?.source;
+        if source.is_some() {
+            self.stats.leases_allocated += 1;
+            let leases = self.stats.leases_allocated - self.stats.leases_released;
+            self.stats.leases_peak = self.stats.leases_peak.max(leases);
+        }
+        Ok(source)
+    }
+
+    #[inline]
     fn allocate(
         &mut self,
         request: NatRequest,
@@ -217,20 +233,24 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         }
     }
 
-    /// The tuple with the wishes of the peering's behaviour.
-    fn request(&self, peering: &Peering, tuple: &NatTuple, selection: &Selection) -> NatRequest {
+    /// The tuple with the wishes of the peering's behaviour; `paired` is the public address that
+    /// mappings of its source share.
+    #[inline]
+    pub(super) fn request(
+        &self,
+        peering: &Peering,
+        tuple: &NatTuple,
+        selection: &Selection,
+        paired: impl FnOnce(&Self) -> Option<IpAddr>,
+    ) -> NatRequest {
         let behaviour = peering.behaviour_ref();
         let pool = selection.source.map(|pool| self.config.pool(pool));
-        let paired = || {
-            self.sessions
-                .paired_address(tuple.source_vpc, tuple.destination_vpc, tuple.source)
-        };
         let address = match behaviour.pooling {
             Pooling::Arbitrary => None,
             // Over all shards and protocols, and exactly.
             Pooling::Paired if pool.is_some_and(NatPool::pairs) => None,
             Pooling::Paired => {
-                paired().filter(|address| pool.is_some_and(|pool| pool.contains(*address)))
+                paired(self).filter(|address| pool.is_some_and(|pool| pool.contains(*address)))
             }
         };
         let port = tuple.source_port.as_u16();
@@ -309,7 +329,7 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
 }
 
 /// Whether a segment that belongs to no session may make one.
-fn check_flags(flags: Option<TcpFlags>, pickup: TcpPickup) -> Result<(), Verdict> {
+pub(super) fn check_flags(flags: Option<TcpFlags>, pickup: TcpPickup) -> Result<(), Verdict> {
     let Some(flags) = flags else { return Ok(()) };
     if flags.syn() && (flags.fin() || flags.rst()) {
         return Err(Verdict::Dropped(DropReason::BadTcpFlags));

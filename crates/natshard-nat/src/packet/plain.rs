@@ -5,11 +5,14 @@
 //! [`apply`](super::apply). Nothing is decided here: a packet that is plain is one whose
 //! [`View`](super::View) says the same, and one that is not goes the long way, malformed or not.
 
+use std::net::IpAddr;
+
 use natshard::Protocol;
 
 use super::checksum::{Delta, Zero};
 use super::{HopLimit, Link, TcpFlags, Transport, View};
 use crate::addr::Addr;
+use crate::port::NatPort;
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -82,6 +85,32 @@ impl PlainPacket {
             6 => v6(packet, network),
             _ => None,
         }
+    }
+
+    /// Of a TCP segment.
+    #[inline]
+    pub(crate) fn tcp_flags(&self) -> Option<TcpFlags> {
+        (self.protocol == Protocol::Tcp).then_some(self.flags)
+    }
+
+    #[inline]
+    pub(crate) const fn source(&self) -> IpAddr {
+        self.source.ip(self.v6)
+    }
+
+    #[inline]
+    pub(crate) const fn destination(&self) -> IpAddr {
+        self.destination.ip(self.v6)
+    }
+
+    #[inline]
+    pub(crate) const fn source_port(&self) -> NatPort {
+        NatPort::new((self.ports >> 16) as u16)
+    }
+
+    #[inline]
+    pub(crate) const fn destination_port(&self) -> NatPort {
+        NatPort::new(self.ports as u16)
     }
 
     /// What [`dissect`](super::dissect()) says about the frame this packet is of.

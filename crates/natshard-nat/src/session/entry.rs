@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use natshard::{Protocol, Reason, Tick};
 
 use super::{FlowKey, TcpState};
-use crate::addr::Addr;
+use crate::addr::{Addr, is_translatable};
 use crate::config::PeeringIndex;
 use crate::reason::EndReason;
 use crate::tuple::VpcId;
@@ -355,6 +355,19 @@ impl Ends {
     #[inline]
     pub(super) const fn address_key(&self) -> Key {
         Key::of_address(self.vpcs[1], self.kind.is_v6(), self.public)
+    }
+
+    /// Whether packets in plain form of a session towards that remote address, which is the same
+    /// on both sides, take the short way: the source is translated, and no end is an address that
+    /// the long way looks at more closely.
+    #[inline]
+    pub(super) fn is_plain(&self, remote: Addr) -> bool {
+        let v6 = self.kind.is_v6();
+        let is_translated = self.inside_port != self.public_port || self.inside != self.public;
+        let addresses = [self.inside, remote, self.public];
+        !self.kind.is_icmp()
+            && is_translated
+            && addresses.iter().all(|it| is_translatable(it.ip(v6)))
     }
 
     /// The inside and the public tuple.

@@ -30,7 +30,7 @@ pub struct Moment<'a> {
 /// leads to is compared with the packet, and looked for again if it is another's.
 #[derive(Clone, Copy, Debug)]
 pub struct Hint {
-    hash: u32,
+    pub(super) hash: u32,
     /// An index entry that may be the packet's.
     entry: Option<u32>,
 }
@@ -56,7 +56,7 @@ pub struct Passage {
 const MISSES: usize = if cfg!(test) { 8 } else { 4096 };
 
 #[inline(always)]
-fn key_of(vpc: VpcId, packet: &PlainPacket) -> Key {
+pub(super) fn key_of(vpc: VpcId, packet: &PlainPacket) -> Key {
     Key {
         source: packet.source,
         destination: packet.destination,
@@ -175,7 +175,7 @@ impl<L> SessionTable<L> {
         moment: &Moment<'_>,
     ) -> Option<Passage> {
         let key = key_of(vpc, packet);
-        let (sessions, wides) = (&mut self.sessions, &self.wides);
+        let (sessions, wides) = (&self.sessions, &self.wides);
         let hinted = hint
             .entry
             .filter(|entry| is_plain_flow(sessions, wides, *entry, &key));
@@ -187,7 +187,19 @@ impl<L> SessionTable<L> {
             }
         };
         let (index, half) = flow_of(entry);
-        let session = sessions.get_mut(index)?;
+        self.pass(index, half, packet, moment)
+    }
+
+    /// The same along a session that the packet is known to belong to.
+    #[inline(always)]
+    pub(super) fn pass(
+        &mut self,
+        index: u32,
+        half: Half,
+        packet: &PlainPacket,
+        moment: &Moment<'_>,
+    ) -> Option<Passage> {
+        let session = self.sessions.get_mut(index)?;
         if session.deadline <= moment.now || session.generation != moment.generation {
             return None;
         }
@@ -223,8 +235,8 @@ impl<L> SessionTable<L> {
         } else {
             packet::End::Destination
         };
-        let address = if key.kind.is_v6() {
-            wides[session.addresses[0]].addresses[at]
+        let address = if packet.v6 {
+            self.wides[session.addresses[0]].addresses[at]
         } else {
             Addr::v4(session.addresses[at])
         };

@@ -54,9 +54,8 @@ impl Hosts {
     }
 
     /// Counts a new mapping.
-    pub(super) fn join(&mut self, ends: &Ends, secret: &Secret) {
+    pub(super) fn join(&mut self, ends: &Ends, hash: u32, secret: &Secret) {
         let key = ends.host_key();
-        let hash = secret.hash(&key);
         let at = match self.find(&key, hash) {
             Some(at) => at,
             None => {
@@ -93,8 +92,9 @@ impl Hosts {
     }
 
     /// The public address of the host's latest mapping.
-    pub(super) fn public_address(&self, key: &Key, secret: &Secret) -> Option<Addr> {
-        let at = self.find(key, secret.hash(key))?;
+    #[inline]
+    pub(super) fn public_address(&self, key: &Key, hash: u32) -> Option<Addr> {
+        let at = self.find(key, hash)?;
         Some(self.hosts[at].public)
     }
 }

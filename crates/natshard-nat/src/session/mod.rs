@@ -6,7 +6,9 @@ mod express;
 mod hash;
 mod hosts;
 mod index;
+mod making;
 mod manager;
+mod opening;
 mod places;
 mod shown;
 mod slab;
@@ -19,6 +21,7 @@ use std::net::{IpAddr, SocketAddr};
 use natshard::{Protocol, Reason, Tick};
 
 pub use express::{Hint, Moment, Passage};
+pub use opening::{Admitted, NewLease, Newcomer};
 pub use shown::TableSession;
 pub use table::SessionTable;
 pub use tcp::{TcpPhase, TcpState};
@@ -276,6 +279,52 @@ pub trait NatSessionManager<L> {
     ) -> Option<Passage> {
         let _ = (vpc, packet, hint, moment);
         None
+    }
+
+    /// Whether a plain packet surely has no session, and is not for a public tuple of its VPC.
+    ///
+    /// This method and the three that follow are the short way of first packets; what is said of
+    /// [`hint`](Self::hint) holds for them.
+    fn is_stranger(&self, vpc: VpcId, packet: &PlainPacket, hint: &Hint) -> bool {
+        let _ = (vpc, packet, hint);
+        false
+    }
+
+    /// The sender of a stranger that goes from one VPC to the other, if it is to have a mapping of
+    /// its own, and does not send to a public tuple there.
+    fn newcomer(
+        &self,
+        vpcs: [VpcId; 2],
+        endpoint_independent: bool,
+        packet: &PlainPacket,
+        hint: &Hint,
+    ) -> Option<Newcomer> {
+        let _ = (vpcs, endpoint_independent, packet, hint);
+        None
+    }
+
+    /// The public address that mappings of the newcomer's host share.
+    fn pair(&self, newcomer: &Newcomer, packet: &PlainPacket) -> Option<IpAddr> {
+        let [inside, outside] = newcomer.vpcs();
+        self.paired_address(inside, outside, packet.source())
+    }
+
+    /// Takes the session of a newcomer in and lets its packet [`travel`](Self::travel) along it.
+    ///
+    /// # Errors
+    /// The lease, if answers could be mistaken for those of another session.
+    ///
+    /// # Panics
+    /// If the manager is full.
+    fn admit(
+        &mut self,
+        newcomer: &Newcomer,
+        packet: &PlainPacket,
+        new: NewLease<L>,
+        moment: &Moment<'_>,
+    ) -> Result<Admitted, Option<L>> {
+        let _ = (newcomer, packet, moment);
+        Err(new.lease)
     }
 
     /// The next session whose deadline is not after `now`. Costs one of `budget` for every entry

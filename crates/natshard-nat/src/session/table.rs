@@ -56,6 +56,14 @@ pub struct SessionTable<L> {
 
 pub(super) const PUBLICS: usize = 2048;
 
+/// What a mapping is entered under.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MappingHashes {
+    pub(super) inside: u32,
+    pub(super) public: u32,
+    pub(super) host: u32,
+}
+
 /// The place of a public address among [`SessionTable::publics`].
 #[inline]
 pub(super) const fn public_place(hash: u32) -> usize {
@@ -136,24 +144,39 @@ impl<L> SessionTable<L> {
         ends_in(&self.pairs, mapping)
     }
 
-    pub(super) fn insert_mapping(&mut self, mapping: Mapping<L>, ends: &Ends) -> u32 {
+    pub(super) fn insert_mapping(
+        &mut self,
+        mapping: Mapping<L>,
+        ends: &Ends,
+        hashes: &MappingHashes,
+    ) -> u32 {
         self.last_outside = ends.vpcs[1];
         let by_inside = mapping.listing == Listing::ByBoth;
         let index = self.mappings.insert(mapping);
         let (mappings, pairs, secret) = (&self.mappings, &self.pairs, &self.secret);
         if by_inside {
-            let hash = secret.hash(&ends.inside_key());
-            self.by_inside.insert(hash, index, |index| {
+            self.by_inside.insert(hashes.inside, index, |index| {
                 secret.hash(&ends_in(pairs, &mappings[index]).inside_key())
             });
         }
-        let hash = secret.hash(&ends.public_key());
-        self.by_public.insert(hash, index, |index| {
+        self.by_public.insert(hashes.public, index, |index| {
             secret.hash(&ends_in(pairs, &mappings[index]).public_key())
         });
         self.publics[public_place(secret.hash(&ends.address_key()))] += 1;
-        self.hosts.join(ends, secret);
+        self.hosts.join(ends, hashes.host, secret);
         index
+    }
+
+    pub(super) fn mapping_hashes(&self, ends: &Ends) -> MappingHashes {
+        MappingHashes {
+            inside: self.secret.hash(&ends.inside_key()),
+            public: self.secret.hash(&ends.public_key()),
+            host: self.secret.hash(&ends.host_key()),
+        }
+    }
+
+    pub(super) fn flow_hashes(&self, keys: &[Key; 2]) -> [u32; 2] {
+        keys.each_ref().map(|key| self.secret.hash(key))
     }
 
     /// Takes a mapping out of the indices that lead new sessions to it.
@@ -250,14 +273,15 @@ impl<L> SessionTable<L> {
     }
 
     /// Lets both halves of a session be found. No other session may have packets that read the same.
-    pub(super) fn list_flows(&mut self, index: u32, keys: [Key; 2]) {
-        for (half, key) in HALVES.into_iter().zip(keys) {
-            let hash = self.secret.hash(&key);
+    pub(super) fn list_flows(&mut self, index: u32, hashes: [u32; 2]) {
+        for (half, hash) in HALVES.into_iter().zip(hashes) {
             debug_assert!(
-                self.flows
-                    .find(hash, |entry| self.reads(entry, &key))
-                    .is_none(),
-                "two sessions with the same packets"
+                {
+                    let key = self.flow_key(index, half);
+                    let same = self.flows.find(hash, |entry| self.reads(entry, &key));
+                    hash == self.secret.hash(&key) && same.is_none()
+                },
+                "two sessions with the same packets, or one under another's hash"
             );
             let places = Places {
                 wides: &self.wides,
@@ -271,9 +295,8 @@ impl<L> SessionTable<L> {
         }
     }
 
-    pub(super) fn unlist_flows(&mut self, index: u32, keys: [Key; 2]) {
-        for (half, key) in HALVES.into_iter().zip(keys) {
-            let hash = self.secret.hash(&key);
+    pub(super) fn unlist_flows(&mut self, index: u32, hashes: [u32; 2]) {
+        for (half, hash) in HALVES.into_iter().zip(hashes) {
             self.flows.remove(hash, flow_entry(index, half));
         }
     }

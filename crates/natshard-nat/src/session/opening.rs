@@ -1,0 +1,188 @@
+//! The short way into the table: sessions that packets in plain form make from inside, with a lease
+//! of their own.
+//!
+//! What such a packet is found by is hashed once, and looked at once: a newcomer has no session, no
+//! mapping, and no mapping to go to. What is out of the ordinary is left to the long way before
+//! anything has been changed.
+
+use std::net::SocketAddr;
+
+use natshard::Tick;
+
+use super::entry::{End, Ends, Key, Kind, PLAIN, end_of};
+use super::express::key_of;
+use super::table::{MappingHashes, SessionTable};
+use super::{Half, Hint, MappingId, Moment, Passage, SessionId};
+use crate::addr::Addr;
+use crate::config::PeeringIndex;
+use crate::packet::PlainPacket;
+use crate::tuple::VpcId;
+
+/// The sender of a plain packet that makes a session with a new mapping, as far as a
+/// [`SessionTable`] has looked at it.
+#[derive(Clone, Copy, Debug)]
+pub struct Newcomer {
+    vpcs: [VpcId; 2],
+    endpoint_independent: bool,
+    question: u32,
+    inside: u32,
+    host: u32,
+}
+
+impl Newcomer {
+    /// The VPC it is in, and the one it sends to.
+    #[must_use]
+    pub const fn vpcs(&self) -> [VpcId; 2] {
+        self.vpcs
+    }
+}
+
+/// What the session of a newcomer is made of, beside its packet.
+#[derive(Debug)]
+pub struct NewLease<L> {
+    /// The lease of its public tuple; `None` where its source was not translated after all.
+    pub lease: Option<L>,
+    /// The public tuple.
+    pub public: SocketAddr,
+    /// The peering, in the moment's generation.
+    pub peering: PeeringIndex,
+    /// When it ends unless it is refreshed.
+    pub deadline: Tick,
+}
+
+/// A session that was made for a packet.
+#[derive(Clone, Copy, Debug)]
+pub struct Admitted {
+    /// The session.
+    pub session: SessionId,
+    /// What becomes of the packet; `None` if it has to go the long way along its session.
+    pub passage: Option<Passage>,
+}
+
+fn remote_of(packet: &PlainPacket) -> End {
+    (packet.destination, packet.destination_port().as_u16())
+}
+
+impl<L> SessionTable<L> {
+    /// The mapping that owns a public tuple.
+    #[inline]
+    pub(super) fn public_mapping(&self, outside: VpcId, kind: Kind, public: End) -> Option<u32> {
+        let (address, port) = public;
+        let any = Key::of_address(outside, kind.is_v6(), address);
+        if self.publics[super::table::public_place(self.secret.hash(&any))] == 0 {
+            return None;
+        }
+        let key = Key::of_public(outside, kind, address, port);
+        self.by_public.find(self.secret.hash(&key), |index| {
+            self.ends(&self.mappings[index]).public_key() == key
+        })
+    }
+
+    /// The endpoint-independent mapping of an inside endpoint, under the hash of its key.
+    #[inline]
+    pub(super) fn inside_mapping(&self, hash: u32, key: &Key) -> Option<MappingId> {
+        let found = self.by_inside.find(hash, |index| {
+            self.ends(&self.mappings[index]).inside_key() == *key
+        })?;
+        Some(MappingId(found))
+    }
+
+    #[inline]
+    pub(super) fn is_stranger_to(&self, vpc: VpcId, packet: &PlainPacket, hint: &Hint) -> bool {
+        let key = key_of(vpc, packet);
+        let found = self.flows.find(hint.hash, |entry| self.reads(entry, &key));
+        found.is_none()
+            && self
+                .public_mapping(vpc, key.kind, remote_of(packet))
+                .is_none()
+    }
+
+    #[inline]
+    pub(super) fn newcomer_of(
+        &self,
+        vpcs: [VpcId; 2],
+        endpoint_independent: bool,
+        packet: &PlainPacket,
+        hint: &Hint,
+    ) -> Option<Newcomer> {
+        let kind = Kind::of(packet.protocol, packet.v6);
+        let port = packet.source_port().as_u16();
+        let inside_key = Key::of_inside(vpcs, kind, packet.source, port);
+        let inside = self.secret.hash(&inside_key);
+        let host = self
+            .secret
+            .hash(&Key::of_host(vpcs, packet.v6, packet.source));
+        self.hosts.prefetch(host);
+        if self
+            .public_mapping(vpcs[1], kind, remote_of(packet))
+            .is_some()
+            || endpoint_independent && self.inside_mapping(inside, &inside_key).is_some()
+        {
+            return None;
+        }
+        Some(Newcomer {
+            vpcs,
+            endpoint_independent,
+            question: hint.hash,
+            inside,
+            host,
+        })
+    }
+
+    /// The public address that mappings of the newcomer's host share.
+    #[inline]
+    pub(super) fn pair_of(&self, newcomer: &Newcomer, packet: &PlainPacket) -> Option<Addr> {
+        let key = Key::of_host(newcomer.vpcs, packet.v6, packet.source);
+        self.hosts.public_address(&key, newcomer.host)
+    }
+
+    #[inline]
+    pub(super) fn admit_newcomer(
+        &mut self,
+        newcomer: &Newcomer,
+        packet: &PlainPacket,
+        new: NewLease<L>,
+        moment: &Moment<'_>,
+    ) -> Result<Admitted, Option<L>> {
+        let remote = remote_of(packet);
+        let (public, public_port) = end_of(new.public);
+        let ends = Ends {
+            vpcs: newcomer.vpcs,
+            kind: Kind::of(packet.protocol, packet.v6),
+            inside: packet.source,
+            inside_port: packet.source_port().as_u16(),
+            public,
+            public_port,
+        };
+        let answers = ends.answer_key(remote);
+        let hashes = MappingHashes {
+            inside: newcomer.inside,
+            public: self.secret.hash(&ends.public_key()),
+            host: newcomer.host,
+        };
+        let answer = self.secret.hash(&answers);
+        self.flows.prefetch(answer);
+        self.by_public.prefetch(hashes.public);
+        let is_plain = ends.is_plain(remote.0);
+        if self
+            .flows
+            .find(answer, |entry| self.reads(entry, &answers))
+            .is_some()
+        {
+            return Err(new.lease);
+        }
+        let mapping = self.mapping_with(&ends, new.lease, newcomer.endpoint_independent);
+        let mapping = self.insert_mapping(mapping, &ends, &hashes);
+        let flags = if is_plain { PLAIN } else { 0 };
+        let made = (mapping, new.peering, moment.generation, new.deadline);
+        let index = self.insert_session(&ends, [remote; 2], flags, made);
+        self.list_flows(index, [newcomer.question, answer]);
+        let passage = if is_plain {
+            self.pass(index, Half::Inside, packet, moment)
+        } else {
+            None
+        };
+        let session = SessionId(index);
+        Ok(Admitted { session, passage })
+    }
+}
