@@ -164,7 +164,7 @@ pub trait NatAllocatorBurst {
     ) -> Result<AllocationResult<Self::Lease>, AllocationError> {
         let request = request.into();
         match (request.tuple.source, request.tuple.destination) {
-            (IpAddr::V4(_), IpAddr::V4(_)) => allocate(self, &request),
+            (IpAddr::V4(_), IpAddr::V4(_)) => allocate(self, request),
             _ => Err(AllocationError::Family),
         }
     }
@@ -179,25 +179,23 @@ pub trait NatAllocatorBurst {
     ) -> Result<AllocationResult<Self::Lease>, AllocationError> {
         let request = request.into();
         match (request.tuple.source, request.tuple.destination) {
-            (IpAddr::V6(_), IpAddr::V6(_)) => allocate(self, &request),
+            (IpAddr::V6(_), IpAddr::V6(_)) => allocate(self, request),
             _ => Err(AllocationError::Family),
         }
     }
 }
 
 /// The part of an allocation that is the same for every allocator and both families.
+#[inline]
 fn allocate<B: NatAllocatorBurst + ?Sized>(
     burst: &mut B,
-    request: &NatRequest,
+    mut request: NatRequest,
 ) -> Result<AllocationResult<B::Lease>, AllocationError> {
     let selection = match request.selection {
         Some(selection) => selection,
         None => burst.config().select(&request.tuple),
     };
-    let request = NatRequest {
-        selection: Some(selection),
-        ..*request
-    };
+    request.selection = Some(selection);
     let privileged = selection
         .privileged
         .and_then(|pool| burst.lease(pool, &request).ok());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use natshard::Protocol;
 
 use super::NatBurst;
-use super::express::Plain;
+use super::express::{Express, Plain};
 use crate::allocator::{NatAllocator, NatAllocatorBurst};
 use crate::config::Behaviour;
 use crate::event::{Event, Sink};
@@ -153,10 +153,10 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         }
         // Now that it has a session, the short way may be open.
         if first.is_new
-            && let Some((packet, hint)) = plain
-            && let Some(outcome) = self.express(frame, vpc, packet, hint)
+            && let Some(plain) = plain
+            && let Express::Gone(direction, to) = self.express(frame, vpc, plain)
         {
-            return Ok(outcome);
+            return Ok((direction, to));
         }
         self.go_along(frame, view, &packet, first)
     }

@@ -23,17 +23,14 @@ use crate::tuple::{NatTuple, VpcId};
 use crate::verdict::{Direction, Verdict};
 
 impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, A, M, S> {
-    /// Makes the session of a first packet and lets it travel along; `None` for any other packet, and
-    /// changes nothing then.
+    /// Makes the session of a first packet, a stranger to the table, and lets it travel along; `None`
+    /// where it has to go the long way, and changes nothing then.
     pub(super) fn first(
         &mut self,
         frame: &mut [u8],
         vpc: VpcId,
         (packet, hint): &Plain,
     ) -> Option<Outcome> {
-        if !self.sessions.is_stranger(vpc, packet, hint) {
-            return None;
-        }
         let config = self.config;
         let way = config.plain_way(vpc, packet)?;
         let behaviour = config.peering(way.peering).behaviour_ref();

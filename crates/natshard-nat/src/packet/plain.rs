@@ -56,9 +56,13 @@ impl Replacement {
         // 2^32 - 1. A word of zero that becomes zero adds 65535, which is nothing.
         let [a, b] = old.0;
         let [c, d] = new.0;
+        let fold = |sum: u64| (sum >> 16) + (sum & 0xffff);
+        if (a | c == 0) & ((b | d) >> 32 == 0) {
+            // IPv4: what the upper words would add is nothing.
+            return fold(fold(fold(b + u64::from(!(d as u32))))) as u16;
+        }
         let halves = |word: u64| (word >> 32) + (word & 0xffff_ffff);
         let sum = halves(a) + halves(b) + halves(!c) + halves(!d);
-        let fold = |sum: u64| (sum >> 16) + (sum & 0xffff);
         fold(fold(fold(sum))) as u16
     }
 

@@ -136,12 +136,6 @@ impl Key {
         }
     }
 
-    /// Of a public address, whatever the port.
-    #[inline]
-    pub(super) const fn of_address(outside_vpc: VpcId, v6: bool, public: Addr) -> Self {
-        Key::of_public(outside_vpc, Kind::of(Protocol::Tcp, v6), public, 0)
-    }
-
     /// Of the sessions of a mapping with one remote address.
     #[inline]
     pub(super) const fn of_peer(mapping: u32, v6: bool, remote: Addr) -> Self {
@@ -352,22 +346,13 @@ impl Ends {
         Key::of_host(self.vpcs, self.kind.is_v6(), self.inside)
     }
 
+    /// Whether packets in plain form of a session towards a remote address that is the same on
+    /// both sides may take the short way: the source is translated, to an address that the long way
+    /// does not look at more closely. Nor must it look so at the other two.
     #[inline]
-    pub(super) const fn address_key(&self) -> Key {
-        Key::of_address(self.vpcs[1], self.kind.is_v6(), self.public)
-    }
-
-    /// Whether packets in plain form of a session towards that remote address, which is the same
-    /// on both sides, take the short way: the source is translated, and no end is an address that
-    /// the long way looks at more closely.
-    #[inline]
-    pub(super) fn is_plain(&self, remote: Addr) -> bool {
-        let v6 = self.kind.is_v6();
+    pub(super) fn is_plain(&self) -> bool {
         let is_translated = self.inside_port != self.public_port || self.inside != self.public;
-        let addresses = [self.inside, remote, self.public];
-        !self.kind.is_icmp()
-            && is_translated
-            && addresses.iter().all(|it| is_translatable(it.ip(v6)))
+        !self.kind.is_icmp() && is_translated && is_translatable(self.public.ip(self.kind.is_v6()))
     }
 
     /// The inside and the public tuple.

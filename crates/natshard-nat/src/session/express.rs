@@ -8,7 +8,7 @@ use natshard::{Protocol, Tick};
 
 use super::entry::{End, Ends, Key, Kind, PLAIN, REDIRECT, Session, Wide};
 use super::slab::Slab;
-use super::table::{SessionTable, flow_of};
+use super::table::{HALVES, SessionTable, flow_of};
 use super::{Half, TcpPhase};
 use crate::addr::Addr;
 use crate::config::NatConfig;
@@ -51,12 +51,23 @@ pub struct Passage {
     pub(crate) replacement: Replacement,
 }
 
+/// What came of letting a plain packet travel.
+#[derive(Clone, Copy, Debug)]
+pub enum Travel {
+    /// It went along its session.
+    Along(Passage),
+    /// Surely no session is its own. Nothing has been changed.
+    Stranger,
+    /// It has to be looked at more closely. Nothing has been changed.
+    Closer,
+}
+
 /// Sessions of a table that does not fit the caches: from here on it pays to look ahead. Few, so
 /// that tests do both.
 const MISSES: usize = if cfg!(test) { 8 } else { 4096 };
 
 #[inline(always)]
-pub(super) fn key_of(vpc: VpcId, packet: &PlainPacket) -> Key {
+fn key_of(vpc: VpcId, packet: &PlainPacket) -> Key {
     Key {
         source: packet.source,
         destination: packet.destination,
@@ -66,30 +77,24 @@ pub(super) fn key_of(vpc: VpcId, packet: &PlainPacket) -> Key {
     }
 }
 
-/// Whether a packet belongs to a half of a session that takes the short way.
+/// Whether a packet belongs to a half of a session, which takes the short way.
 #[inline(always)]
 fn reads_plain(wides: &Slab<Wide>, session: &Session, half: Half, key: &Key) -> bool {
     let at = half as usize;
     let ports = u32::from(session.ports[at]) << 16 | u32::from(session.ports[at + 1]);
-    if session.kind != key.kind
-        || session.flags & PLAIN == 0
-        || ports != key.ports
-        || session.vpcs[at].as_u32() != key.vpc
-    {
+    if session.kind != key.kind || ports != key.ports || session.vpcs[at].as_u32() != key.vpc {
         return false;
     }
     if key.kind.is_v6() {
-        let wide = &wides[session.addresses[0]].addresses;
-        return wide[at] == key.source && wide[at + 1] == key.destination;
+        return reads_wide(&wides[session.addresses[0]], at, key);
     }
     session.addresses[at] == key.source.low() && session.addresses[at + 1] == key.destination.low()
 }
 
-#[inline(always)]
-fn is_plain_flow(sessions: &Slab<Session>, wides: &Slab<Wide>, entry: u32, key: &Key) -> bool {
-    let (index, half) = flow_of(entry);
-    let session = sessions.get(index);
-    session.is_some_and(|session| reads_plain(wides, session, half, key))
+/// Apart, so that what IPv6 needs does not take registers from IPv4.
+#[inline(never)]
+fn reads_wide(wide: &Wide, at: usize, key: &Key) -> bool {
+    wide.addresses[at] == key.source && wide.addresses[at + 1] == key.destination
 }
 
 impl<L> SessionTable<L> {
@@ -146,7 +151,7 @@ impl<L> SessionTable<L> {
             return;
         }
         let hash = |key: &Key| self.secret.hash(key);
-        for half in [Half::Inside, Half::Outside] {
+        for half in HALVES {
             self.flows.prefetch(hash(&self.key_of_half(session, half)));
         }
         let ends = self.ends_of(session);
@@ -164,8 +169,7 @@ impl<L> SessionTable<L> {
             .prefetch(self.secret.hash(&ends.answer_key(remote_outside)));
     }
 
-    /// Lets a packet travel along its session: notes what it shows and moves the deadline. `None`
-    /// if it has to go the long way, and nothing has been changed then.
+    /// Lets a packet travel along its session: notes what it shows and moves the deadline.
     #[inline(always)]
     pub(super) fn travel_along(
         &mut self,
@@ -173,24 +177,37 @@ impl<L> SessionTable<L> {
         packet: &PlainPacket,
         hint: &Hint,
         moment: &Moment<'_>,
-    ) -> Option<Passage> {
+    ) -> Travel {
         let key = key_of(vpc, packet);
         let (sessions, wides) = (&self.sessions, &self.wides);
-        let hinted = hint
-            .entry
-            .filter(|entry| is_plain_flow(sessions, wides, *entry, &key));
+        let mut odd = false;
+        let mut is_it = |entry| match sessions.get(flow_of(entry).0) {
+            None => false,
+            // What those read is not all in the line.
+            Some(session) if session.flags & PLAIN == 0 => {
+                odd = true;
+                false
+            }
+            Some(session) => reads_plain(wides, session, flow_of(entry).1, &key),
+        };
+        let hinted = hint.entry.filter(|entry| is_it(*entry));
         let entry = match hinted {
             Some(entry) => entry,
-            None => {
-                let is_it = |entry| is_plain_flow(sessions, wides, entry, &key);
-                self.flows.find(hint.hash, is_it)?
-            }
+            None => match self.flows.find(hint.hash, is_it) {
+                Some(entry) => entry,
+                None if odd => return Travel::Closer,
+                None => return Travel::Stranger,
+            },
         };
         let (index, half) = flow_of(entry);
-        self.pass(index, half, packet, moment)
+        match self.pass(index, half, packet, moment) {
+            Some(passage) => Travel::Along(passage),
+            None => Travel::Closer,
+        }
     }
 
-    /// The same along a session that the packet is known to belong to.
+    /// The same along a session that the packet is known to belong to; `None` if it has to go the
+    /// long way, and nothing has been changed then.
     #[inline(always)]
     pub(super) fn pass(
         &mut self,

@@ -102,6 +102,7 @@ impl Buckets {
         (0..self.chunks.len()).for_each(|chunk| self.make(chunk));
     }
 
+    #[cold]
     fn make(&mut self, chunk: usize) {
         let size = CHUNK.min(self.count - chunk * CHUNK);
         self.chunks[chunk] = vec![Bucket::EMPTY; size].into_boxed_slice();
@@ -124,7 +125,7 @@ impl Buckets {
     }
 
     /// The same, made if it is not there.
-    #[inline]
+    #[inline(always)]
     fn of_mut(&mut self, hash: u32) -> &mut Bucket {
         let at = self.home(hash);
         let chunk = at >> CHUNK_BITS;
@@ -188,7 +189,7 @@ impl Index {
         self.old.count != 0 && self.old.home(hash) >= self.front
     }
 
-    #[inline]
+    #[inline(always)]
     fn bucket_mut(&mut self, hash: u32) -> &mut Bucket {
         if self.is_old(hash) {
             self.old.of_mut(hash)
@@ -211,8 +212,10 @@ impl Index {
         let bucket = self.side(hash).of(hash)?;
         let mut places = bucket.places(tag(hash));
         while places != 0 {
-            let value = bucket.values[places.trailing_zeros() as usize % WAYS];
-            if is_it(value) {
+            // The places are those of the bucket: nothing is left out.
+            if let Some(&value) = bucket.values.get(places.trailing_zeros() as usize)
+                && is_it(value)
+            {
                 return Some(value);
             }
             places &= places - 1;
@@ -243,14 +246,20 @@ impl Index {
     #[inline]
     fn put(&mut self, hash: u32, value: u32) {
         let bucket = self.bucket_mut(hash);
-        let free = bucket.places(0);
-        if free != 0 {
-            let place = free.trailing_zeros() as usize % WAYS;
-            bucket.tags[place] = tag(hash);
-            bucket.values[place] = value;
+        let place = bucket.places(0).trailing_zeros() as usize;
+        if let (Some(free), Some(there)) =
+            (bucket.tags.get_mut(place), bucket.values.get_mut(place))
+        {
+            (*free, *there) = (tag(hash), value);
             return;
         }
         let next = bucket.more;
+        self.hang(hash, value, next);
+    }
+
+    /// Hangs an entry behind a full bucket.
+    #[cold]
+    fn hang(&mut self, hash: u32, value: u32, next: u32) {
         let node = self.nodes.insert(Node {
             value,
             next,
@@ -265,8 +274,8 @@ impl Index {
         let bucket = self.bucket_mut(hash);
         let mut places = bucket.places(tag(hash));
         while places != 0 {
-            let place = places.trailing_zeros() as usize % WAYS;
-            if bucket.values[place] == value {
+            let place = places.trailing_zeros() as usize;
+            if bucket.values.get(place) == Some(&value) {
                 bucket.tags[place] = 0;
                 if bucket.more != NIL {
                     self.move_in(hash, place);

@@ -66,28 +66,25 @@ impl<L> SessionTable<L> {
                 outside_port: outside.1,
             });
         }
-        let index = self.sessions.insert(Session {
+        let index = self.sessions.next();
+        let armed = self.wheel.insert(index, deadline);
+        self.sessions.insert(Session {
             addresses,
             vpcs: ends.vpcs,
             ports: [ends.inside_port, remote.1, ends.public_port],
             address_delta: Replacement::delta(ends.inside, ends.public),
-            peer_next: NONE,
+            peer_next: index,
             deadline,
             mapping,
             generation,
             peering,
-            armed: 0,
-            peer_prev: NONE,
+            armed,
+            peer_prev: index,
             kind: ends.kind,
             flags,
             tcp: TcpState::NEW,
         });
-        let armed = self.wheel.insert(index, deadline);
-        let session = &mut self.sessions[index];
-        session.armed = armed;
-        session.peer_next = index;
-        session.peer_prev = index;
-        self.join_peers(index);
+        self.join_peers(index, mapping);
         index
     }
 }

@@ -9,9 +9,9 @@ use super::shown::{TableSession, info_of};
 use super::table::SessionTable;
 use super::{
     Admitted, FlowKey, Half, Hint, MappingId, Moment, NatSessionManager, NewLease, NewMapping,
-    NewSession, Newcomer, Passage, Removed, RemovedMapping, SessionId, TcpState,
+    NewSession, Newcomer, Removed, RemovedMapping, SessionId, TcpState, Travel,
 };
-use crate::addr::Addr;
+use crate::addr::{Addr, is_translatable};
 use crate::config::{Filtering, PeeringIndex};
 use crate::event::MappingInfo;
 use crate::packet::PlainPacket;
@@ -134,7 +134,11 @@ impl<L> NatSessionManager<L> for SessionTable<L> {
         let mut flags = 0;
         if remote != outside {
             flags |= REDIRECT;
-        } else if !new.hairpin && ends.is_plain(remote.0) {
+        } else if !new.hairpin
+            && ends.is_plain()
+            && is_translatable(new.remote.ip())
+            && is_translatable(ends.tuples()[0].ip())
+        {
             flags |= PLAIN;
         }
         if new.hairpin {
@@ -221,13 +225,8 @@ impl<L> NatSessionManager<L> for SessionTable<L> {
         packet: &PlainPacket,
         hint: &Hint,
         moment: &Moment<'_>,
-    ) -> Option<Passage> {
+    ) -> Travel {
         self.travel_along(vpc, packet, hint, moment)
-    }
-
-    #[inline]
-    fn is_stranger(&self, vpc: VpcId, packet: &PlainPacket, hint: &Hint) -> bool {
-        self.is_stranger_to(vpc, packet, hint)
     }
 
     #[inline]

@@ -20,7 +20,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use natshard::{Protocol, Reason, Tick};
 
-pub use express::{Hint, Moment, Passage};
+pub use express::{Hint, Moment, Passage, Travel};
 pub use opening::{Admitted, NewLease, Newcomer};
 pub use shown::TableSession;
 pub use table::SessionTable;
@@ -269,29 +269,23 @@ pub trait NatSessionManager<L> {
     }
 
     /// Lets a packet travel along its session, if it has one that lives and is not to be looked at
-    /// more closely: notes what the packet shows, and moves the deadline. `None` changes nothing.
+    /// more closely: notes what the packet shows, and moves the deadline.
     fn travel(
         &mut self,
         vpc: VpcId,
         packet: &PlainPacket,
         hint: &Hint,
         moment: &Moment<'_>,
-    ) -> Option<Passage> {
+    ) -> Travel {
         let _ = (vpc, packet, hint, moment);
-        None
+        Travel::Closer
     }
 
-    /// Whether a plain packet surely has no session, and is not for a public tuple of its VPC.
+    /// The sender of a [`Stranger`](Travel::Stranger) that goes from one VPC to the other, if it
+    /// is to have a mapping of its own, and does not send to a public tuple of either.
     ///
-    /// This method and the three that follow are the short way of first packets; what is said of
+    /// This method and the two that follow are the short way of first packets; what is said of
     /// [`hint`](Self::hint) holds for them.
-    fn is_stranger(&self, vpc: VpcId, packet: &PlainPacket, hint: &Hint) -> bool {
-        let _ = (vpc, packet, hint);
-        false
-    }
-
-    /// The sender of a stranger that goes from one VPC to the other, if it is to have a mapping of
-    /// its own, and does not send to a public tuple there.
     fn newcomer(
         &self,
         vpcs: [VpcId; 2],

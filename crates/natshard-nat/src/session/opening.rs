@@ -10,8 +10,7 @@ use std::net::SocketAddr;
 use natshard::Tick;
 
 use super::entry::{End, Ends, Key, Kind, PLAIN, end_of};
-use super::express::key_of;
-use super::table::{MappingHashes, SessionTable};
+use super::table::{MappingHashes, SessionTable, public_place};
 use super::{Half, Hint, MappingId, Moment, Passage, SessionId};
 use crate::addr::Addr;
 use crate::config::PeeringIndex;
@@ -68,8 +67,7 @@ impl<L> SessionTable<L> {
     #[inline]
     pub(super) fn public_mapping(&self, outside: VpcId, kind: Kind, public: End) -> Option<u32> {
         let (address, port) = public;
-        let any = Key::of_address(outside, kind.is_v6(), address);
-        if self.publics[super::table::public_place(self.secret.hash(&any))] == 0 {
+        if self.publics[public_place(outside, address)] == 0 {
             return None;
         }
         let key = Key::of_public(outside, kind, address, port);
@@ -88,16 +86,6 @@ impl<L> SessionTable<L> {
     }
 
     #[inline]
-    pub(super) fn is_stranger_to(&self, vpc: VpcId, packet: &PlainPacket, hint: &Hint) -> bool {
-        let key = key_of(vpc, packet);
-        let found = self.flows.find(hint.hash, |entry| self.reads(entry, &key));
-        found.is_none()
-            && self
-                .public_mapping(vpc, key.kind, remote_of(packet))
-                .is_none()
-    }
-
-    #[inline]
     pub(super) fn newcomer_of(
         &self,
         vpcs: [VpcId; 2],
@@ -113,9 +101,9 @@ impl<L> SessionTable<L> {
             .secret
             .hash(&Key::of_host(vpcs, packet.v6, packet.source));
         self.hosts.prefetch(host);
-        if self
-            .public_mapping(vpcs[1], kind, remote_of(packet))
-            .is_some()
+        let is_public = |vpc| self.public_mapping(vpc, kind, remote_of(packet)).is_some();
+        if is_public(vpcs[0])
+            || is_public(vpcs[1])
             || endpoint_independent && self.inside_mapping(inside, &inside_key).is_some()
         {
             return None;
@@ -163,7 +151,8 @@ impl<L> SessionTable<L> {
         let answer = self.secret.hash(&answers);
         self.flows.prefetch(answer);
         self.by_public.prefetch(hashes.public);
-        let is_plain = ends.is_plain(remote.0);
+        // The packet's own addresses were looked at before.
+        let is_plain = ends.is_plain();
         if self
             .flows
             .find(answer, |entry| self.reads(entry, &answers))

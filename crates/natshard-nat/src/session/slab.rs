@@ -56,6 +56,17 @@ impl<T, const BITS: u32> Slab<T, BITS> {
         chunk.get_mut(index as usize % Self::CHUNK)
     }
 
+    /// The slot that the next value goes into.
+    #[inline]
+    pub(super) const fn next(&self) -> u32 {
+        if self.free == NIL {
+            self.slots
+        } else {
+            self.free
+        }
+    }
+
+    #[inline]
     pub(super) fn insert(&mut self, value: T) -> u32 {
         self.used += 1;
         if self.free == NIL {

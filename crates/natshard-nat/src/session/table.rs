@@ -13,6 +13,7 @@ use super::shown::TableSession;
 use super::slab::Slab;
 use super::timer::{Armed, Wheel};
 use super::{Half, NatSessionManager, SessionId};
+use crate::addr::Addr;
 use crate::tuple::VpcId;
 
 /// The default [`NatSessionManager`].
@@ -64,10 +65,15 @@ pub(super) struct MappingHashes {
     pub(super) host: u32,
 }
 
-/// The place of a public address among [`SessionTable::publics`].
+/// The place of a public address of a VPC among [`SessionTable::publics`]. Not secret: whoever sends
+/// to addresses that share a place with a public one has them looked up, and that is all.
 #[inline]
-pub(super) const fn public_place(hash: u32) -> usize {
-    (hash >> (u32::BITS - PUBLICS.ilog2())) as usize
+pub(super) const fn public_place(outside: VpcId, public: Addr) -> usize {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let Addr([high, low]) = public;
+    let vpc = (outside.as_u32() as u64).rotate_right(24);
+    let mixed = (high.rotate_left(32) ^ low ^ vpc).wrapping_mul(ODD);
+    (mixed >> (u64::BITS - PUBLICS.ilog2())) as usize
 }
 
 impl<L> SessionTable<L> {
@@ -162,7 +168,7 @@ impl<L> SessionTable<L> {
         self.by_public.insert(hashes.public, index, |index| {
             secret.hash(&ends_in(pairs, &mappings[index]).public_key())
         });
-        self.publics[public_place(secret.hash(&ends.address_key()))] += 1;
+        self.publics[public_place(ends.vpcs[1], ends.public)] += 1;
         self.hosts.join(ends, hashes.host, secret);
         index
     }
@@ -192,14 +198,14 @@ impl<L> SessionTable<L> {
         }
         let hash = self.secret.hash(&ends.public_key());
         self.by_public.remove(hash, index);
-        self.publics[public_place(self.secret.hash(&ends.address_key()))] -= 1;
+        self.publics[public_place(ends.vpcs[1], ends.public)] -= 1;
         self.hosts.leave(ends, &self.secret);
     }
 
     /// Counts a new session for its mapping, and where that has others enters it into the ring of
     /// those with the same remote address.
-    pub(super) fn join_peers(&mut self, index: u32) {
-        let mapping = &mut self.mappings[self.sessions[index].mapping];
+    pub(super) fn join_peers(&mut self, index: u32, mapping: u32) {
+        let mapping = &mut self.mappings[mapping];
         mapping.sessions += 1;
         if mapping.crowded {
             self.enter_ring(index);
@@ -357,7 +363,7 @@ impl<L> fmt::Debug for SessionTable<L> {
     }
 }
 
-const HALVES: [Half; 2] = [Half::Inside, Half::Outside];
+pub(super) const HALVES: [Half; 2] = [Half::Inside, Half::Outside];
 
 /// The index entry of one half of a session.
 const fn flow_entry(index: u32, half: Half) -> u32 {
@@ -367,5 +373,9 @@ const fn flow_entry(index: u32, half: Half) -> u32 {
 /// The session and half behind an index entry.
 #[inline]
 pub(super) const fn flow_of(entry: u32) -> (u32, Half) {
-    (entry >> 1, HALVES[(entry & 1) as usize])
+    let half = match entry & 1 {
+        0 => Half::Inside,
+        _ => Half::Outside,
+    };
+    (entry >> 1, half)
 }
