@@ -186,7 +186,7 @@ pub trait NatAllocatorBurst {
 }
 
 /// The part of an allocation that is the same for every allocator and both families.
-#[inline]
+#[inline(always)]
 fn allocate<B: NatAllocatorBurst + ?Sized>(
     burst: &mut B,
     mut request: NatRequest,

@@ -222,7 +222,7 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         Ok(source)
     }
 
-    #[inline]
+    #[inline(always)]
     fn allocate(
         &mut self,
         request: NatRequest,

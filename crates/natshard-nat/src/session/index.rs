@@ -16,10 +16,10 @@
 //! the same entries in the same order. A table with ten entries per bucket grows so: every insertion
 //! moves the entries of one old bucket, front to back, and a hash belongs to the new buckets if its
 //! old bucket has been moved. Buckets lie in chunks that are made when the front reaches them and
-//! freed when it has left them.
+//! freed when it has left them; those that an index is made with lie in one piece.
 
 use super::slab::Slab;
-use crate::prefetch;
+use crate::{memory, prefetch};
 
 const WAYS: usize = 12;
 /// Entries per bucket, on the average, at which the table grows.
@@ -86,20 +86,32 @@ impl Bucket {
 #[derive(Clone, Debug, Default)]
 struct Buckets {
     count: usize,
+    /// Of the places in a chunk.
+    bits: u32,
     /// An empty chunk is one that is not there.
     chunks: Vec<Box<[Bucket]>>,
 }
 
 impl Buckets {
+    /// Buckets none of which is there yet.
     fn new(count: usize) -> Self {
         Buckets {
             count,
+            bits: CHUNK_BITS,
             chunks: vec![Box::default(); count.div_ceil(CHUNK)],
         }
     }
 
-    fn fill(&mut self) {
-        (0..self.chunks.len()).for_each(|chunk| self.make(chunk));
+    /// Buckets all of which are there.
+    fn whole(count: usize) -> Self {
+        let mut buckets = Vec::with_capacity(count);
+        memory::provide(&mut buckets);
+        buckets.resize(count, Bucket::EMPTY);
+        Buckets {
+            count,
+            bits: usize::BITS - 1,
+            chunks: vec![buckets.into_boxed_slice()],
+        }
     }
 
     #[cold]
@@ -115,7 +127,8 @@ impl Buckets {
 
     #[inline]
     fn get(&self, at: usize) -> Option<&Bucket> {
-        self.chunks.get(at >> CHUNK_BITS)?.get(at % CHUNK)
+        let chunk = self.chunks.get(at >> self.bits)?;
+        chunk.get(at & ((1 << self.bits) - 1))
     }
 
     /// The bucket that the entries of a hash belong into.
@@ -128,11 +141,11 @@ impl Buckets {
     #[inline(always)]
     fn of_mut(&mut self, hash: u32) -> &mut Bucket {
         let at = self.home(hash);
-        let chunk = at >> CHUNK_BITS;
+        let chunk = at >> self.bits;
         if self.chunks[chunk].is_empty() {
             self.make(chunk);
         }
-        &mut self.chunks[chunk][at % CHUNK]
+        &mut self.chunks[chunk][at & ((1 << self.bits) - 1)]
     }
 }
 
@@ -157,11 +170,9 @@ pub(super) struct Index {
 impl Index {
     /// An index for so many entries; it grows beyond them.
     pub(super) fn with_capacity(entries: usize) -> Self {
-        let mut buckets = Buckets::new(entries.div_ceil(FULL).max(1));
-        buckets.fill();
         Index {
             len: 0,
-            buckets,
+            buckets: Buckets::whole(entries.div_ceil(FULL).max(1)),
             old: Buckets::default(),
             front: 0,
             nodes: Slab::with_capacity(0),
@@ -207,7 +218,7 @@ impl Index {
     }
 
     /// The first entry with that hash, or one that looks like it, that `is_it`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find(&self, hash: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         let bucket = self.side(hash).of(hash)?;
         let mut places = bucket.places(tag(hash));
@@ -232,7 +243,7 @@ impl Index {
     }
 
     /// Adds an entry, which must not be there. `rehash` tells the hashes of others.
-    #[inline]
+    #[inline(always)]
     pub(super) fn insert(&mut self, hash: u32, value: u32, rehash: impl Fn(u32) -> u32) {
         if self.old.count != 0 {
             self.move_one(&rehash);
@@ -243,7 +254,7 @@ impl Index {
         self.put(hash, value);
     }
 
-    #[inline]
+    #[inline(always)]
     fn put(&mut self, hash: u32, value: u32) {
         let bucket = self.bucket_mut(hash);
         let place = bucket.places(0).trailing_zeros() as usize;
@@ -347,8 +358,8 @@ impl Index {
         if self.front == self.old.count {
             self.old = Buckets::default();
             self.front = 0;
-        } else if self.front.is_multiple_of(CHUNK) {
-            self.old.chunks[at / CHUNK] = Box::default();
+        } else if self.front.trailing_zeros() >= self.old.bits {
+            self.old.chunks[at >> self.old.bits] = Box::default();
         }
         for (tag, value) in bucket.tags.into_iter().zip(bucket.values) {
             if tag != 0 {
@@ -369,7 +380,8 @@ impl Index {
         let fresh = self.buckets.chunks.iter().flat_map(|chunk| chunk.iter());
         let old = self.old.chunks.iter().flat_map(|chunk| chunk.iter());
         let (mut values, mut behind) = (Vec::new(), 0);
-        for bucket in fresh.chain(old.skip(self.front % CHUNK)) {
+        let left = self.front & ((1_usize << self.old.bits) - 1);
+        for bucket in fresh.chain(old.skip(left)) {
             let places = bucket.tags.iter().zip(&bucket.values);
             let used = places.filter(|(tag, _)| **tag != 0);
             values.extend(used.map(|(_, value)| *value));

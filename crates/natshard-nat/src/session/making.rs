@@ -11,6 +11,7 @@ use crate::config::PeeringIndex;
 use crate::packet::Replacement;
 
 impl<L> SessionTable<L> {
+    #[inline(always)]
     pub(super) fn mapping_with(
         &mut self,
         ends: &Ends,
@@ -46,6 +47,7 @@ impl<L> SessionTable<L> {
     /// Makes the line of a session of that mapping, peering and generation, towards a remote
     /// endpoint as the inside addresses it and as it is addressed outside, and has the wheel ask for
     /// it; no packet finds it yet.
+    #[inline(always)]
     pub(super) fn insert_session(
         &mut self,
         ends: &Ends,

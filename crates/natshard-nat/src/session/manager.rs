@@ -104,8 +104,8 @@ impl<L> NatSessionManager<L> for SessionTable<L> {
         host: IpAddr,
     ) -> Option<IpAddr> {
         let key = Key::of_host([inside_vpc, outside_vpc], host.is_ipv6(), Addr::of(host));
-        let hash = self.secret.hash(&key);
-        let public = self.hosts.public_address(&key, hash)?;
+        let place = self.hosts.place(&key, self.secret.hash(&key));
+        let public = self.hosts.public_address(place, &key)?;
         Some(public.ip(host.is_ipv6()))
     }
 

@@ -26,6 +26,8 @@ pub struct Newcomer {
     question: u32,
     inside: u32,
     host: u32,
+    /// Where the host is.
+    place: Option<u32>,
 }
 
 impl Newcomer {
@@ -64,12 +66,17 @@ fn remote_of(packet: &PlainPacket) -> End {
 
 impl<L> SessionTable<L> {
     /// The mapping that owns a public tuple.
-    #[inline]
+    #[inline(always)]
     pub(super) fn public_mapping(&self, outside: VpcId, kind: Kind, public: End) -> Option<u32> {
-        let (address, port) = public;
-        if self.publics[public_place(outside, address)] == 0 {
-            return None;
+        // Nearly all addresses are nobody's.
+        match self.publics[public_place(outside, public.0)] {
+            0 => None,
+            _ => self.public_mapping_there(outside, kind, public),
         }
+    }
+
+    fn public_mapping_there(&self, outside: VpcId, kind: Kind, public: End) -> Option<u32> {
+        let (address, port) = public;
         let key = Key::of_public(outside, kind, address, port);
         self.by_public.find(self.secret.hash(&key), |index| {
             self.ends(&self.mappings[index]).public_key() == key
@@ -97,9 +104,8 @@ impl<L> SessionTable<L> {
         let port = packet.source_port().as_u16();
         let inside_key = Key::of_inside(vpcs, kind, packet.source, port);
         let inside = self.secret.hash(&inside_key);
-        let host = self
-            .secret
-            .hash(&Key::of_host(vpcs, packet.v6, packet.source));
+        let host_key = Key::of_host(vpcs, packet.v6, packet.source);
+        let host = self.secret.hash(&host_key);
         self.hosts.prefetch(host);
         let is_public = |vpc| self.public_mapping(vpc, kind, remote_of(packet)).is_some();
         if is_public(vpcs[0])
@@ -114,6 +120,7 @@ impl<L> SessionTable<L> {
             question: hint.hash,
             inside,
             host,
+            place: self.hosts.place(&host_key, host),
         })
     }
 
@@ -121,7 +128,7 @@ impl<L> SessionTable<L> {
     #[inline]
     pub(super) fn pair_of(&self, newcomer: &Newcomer, packet: &PlainPacket) -> Option<Addr> {
         let key = Key::of_host(newcomer.vpcs, packet.v6, packet.source);
-        self.hosts.public_address(&key, newcomer.host)
+        self.hosts.public_address(newcomer.place, &key)
     }
 
     #[inline]
@@ -147,6 +154,7 @@ impl<L> SessionTable<L> {
             inside: newcomer.inside,
             public: self.secret.hash(&ends.public_key()),
             host: newcomer.host,
+            place: newcomer.place,
         };
         let answer = self.secret.hash(&answers);
         self.flows.prefetch(answer);

@@ -63,6 +63,8 @@ pub(super) struct MappingHashes {
     pub(super) inside: u32,
     pub(super) public: u32,
     pub(super) host: u32,
+    /// Where the host is, if that is known.
+    pub(super) place: Option<u32>,
 }
 
 /// The place of a public address of a VPC among [`SessionTable::publics`]. Not secret: whoever sends
@@ -150,6 +152,7 @@ impl<L> SessionTable<L> {
         ends_in(&self.pairs, mapping)
     }
 
+    #[inline(always)]
     pub(super) fn insert_mapping(
         &mut self,
         mapping: Mapping<L>,
@@ -169,7 +172,7 @@ impl<L> SessionTable<L> {
             secret.hash(&ends_in(pairs, &mappings[index]).public_key())
         });
         self.publics[public_place(ends.vpcs[1], ends.public)] += 1;
-        self.hosts.join(ends, hashes.host, secret);
+        self.hosts.join(ends, hashes.place, hashes.host, secret);
         index
     }
 
@@ -178,6 +181,7 @@ impl<L> SessionTable<L> {
             inside: self.secret.hash(&ends.inside_key()),
             public: self.secret.hash(&ends.public_key()),
             host: self.secret.hash(&ends.host_key()),
+            place: None,
         }
     }
 
@@ -204,6 +208,7 @@ impl<L> SessionTable<L> {
 
     /// Counts a new session for its mapping, and where that has others enters it into the ring of
     /// those with the same remote address.
+    #[inline]
     pub(super) fn join_peers(&mut self, index: u32, mapping: u32) {
         let mapping = &mut self.mappings[mapping];
         mapping.sessions += 1;
@@ -279,6 +284,7 @@ impl<L> SessionTable<L> {
     }
 
     /// Lets both halves of a session be found. No other session may have packets that read the same.
+    #[inline(always)]
     pub(super) fn list_flows(&mut self, index: u32, hashes: [u32; 2]) {
         for (half, hash) in HALVES.into_iter().zip(hashes) {
             debug_assert!(
