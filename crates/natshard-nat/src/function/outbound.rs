@@ -206,11 +206,7 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         request: impl Fn(&Self) -> NatRequest,
     ) -> Result<Option<SourceTarget<A::Lease>>, Verdict> {
         let result = match self.allocate(request(self)) {
-            Err(AllocationError::Refused(reason))
-                if reason.is_exhaustion() && self.expire(super::LAST_RESORT) =>
-            {
-                self.allocate(request(self))
-            }
+            Err(error) => self.allocate_again(error, request),
             result => result,
         };
         let source = result.map_err(|error| self.refused(tuple, error))?.source;
@@ -220,6 +216,22 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
             self.stats.leases_peak = self.stats.leases_peak.max(leases);
         }
         Ok(source)
+    }
+
+    #[cold]
+    fn allocate_again(
+        &mut self,
+        error: AllocationError,
+        request: impl Fn(&Self) -> NatRequest,
+    ) -> Result<AllocationResult<A::Lease>, AllocationError> {
+        match error {
+            AllocationError::Refused(reason)
+                if reason.is_exhaustion() && self.expire(super::LAST_RESORT) =>
+            {
+                self.allocate(request(self))
+            }
+            error => Err(error),
+        }
     }
 
     #[inline(always)]

@@ -157,11 +157,10 @@ impl PlainPacket {
         let Some(packet) = frame.get_mut(usize::from(self.network)..) else {
             return;
         };
-        let old_port = match new.end {
-            End::Source => self.ports >> 16,
-            End::Destination => self.ports,
-        };
         let second = new.end == End::Destination;
+        let below = if second { 0 } else { 16 };
+        let old_port = self.ports >> below & 0xffff;
+        let ports = self.ports & !(0xffff << below) | u32::from(new.port) << below;
         let at = if self.v6 {
             if hop_limit == HopLimit::Decrement {
                 packet[7] -= 1;
@@ -189,17 +188,19 @@ impl PlainPacket {
             20
         };
         let is_tcp = self.protocol == Protocol::Tcp;
-        let checksum_at = at + if is_tcp { 16 } else { 6 };
-        let zero = if is_tcp { Zero::Plus } else { Zero::Minus };
-        let port_at = if second { at + 2 } else { at };
-        if let Some(port) = packet.get_mut(port_at..port_at + 2) {
-            port.copy_from_slice(&new.port.to_be_bytes());
+        let Some(transport) = packet.get_mut(at..) else {
+            return;
+        };
+        if let Some(both) = transport.first_chunk_mut() {
+            *both = ports.to_be_bytes();
         }
-        if let Some([high, low]) = packet.get_mut(checksum_at..checksum_at + 2) {
+        let checksum_at = if is_tcp { 16 } else { 6 };
+        let zero = if is_tcp { Zero::Plus } else { Zero::Minus };
+        if let Some([high, low]) = transport.get_mut(checksum_at..checksum_at + 2) {
             let old = u16::from_be_bytes([*high, *low]);
-            let ports = (old_port & 0xffff) + u32::from(!new.port);
-            let transport = Delta::of_sum(u32::from(new.address_delta) + ports);
-            [*high, *low] = transport.update(old, zero, zero).to_be_bytes();
+            let change = old_port + u32::from(!new.port);
+            let delta = Delta::of_sum(u32::from(new.address_delta) + change);
+            [*high, *low] = delta.update(old, zero, zero).to_be_bytes();
         }
     }
 }

@@ -91,6 +91,27 @@ fn reads_plain(wides: &Slab<Wide>, session: &Session, half: Half, key: &Key) -> 
     session.addresses[at] == key.source.low() && session.addresses[at + 1] == key.destination.low()
 }
 
+/// Whether a packet belongs to an index entry, of a session that takes the short way; `odd` if it
+/// is of one that does not: what its packets read is not all in the line.
+#[inline(always)]
+fn is_of(
+    sessions: &Slab<Session>,
+    wides: &Slab<Wide>,
+    entry: u32,
+    key: &Key,
+    odd: &mut bool,
+) -> bool {
+    let (index, half) = flow_of(entry);
+    match sessions.get(index) {
+        None => false,
+        Some(session) if session.flags & PLAIN == 0 => {
+            *odd = true;
+            false
+        }
+        Some(session) => reads_plain(wides, session, half, key),
+    }
+}
+
 /// Apart, so that what IPv6 needs does not take registers from IPv4.
 #[inline(never)]
 fn reads_wide(wide: &Wide, at: usize, key: &Key) -> bool {
@@ -181,23 +202,19 @@ impl<L> SessionTable<L> {
         let key = key_of(vpc, packet);
         let (sessions, wides) = (&self.sessions, &self.wides);
         let mut odd = false;
-        let mut is_it = |entry| match sessions.get(flow_of(entry).0) {
-            None => false,
-            // What those read is not all in the line.
-            Some(session) if session.flags & PLAIN == 0 => {
-                odd = true;
-                false
-            }
-            Some(session) => reads_plain(wides, session, flow_of(entry).1, &key),
-        };
-        let hinted = hint.entry.filter(|entry| is_it(*entry));
+        let hinted = hint
+            .entry
+            .filter(|entry| is_of(sessions, wides, *entry, &key, &mut odd));
         let entry = match hinted {
             Some(entry) => entry,
-            None => match self.flows.find(hint.hash, is_it) {
-                Some(entry) => entry,
-                None if odd => return Travel::Closer,
-                None => return Travel::Stranger,
-            },
+            None => {
+                let is_it = |entry| is_of(sessions, wides, entry, &key, &mut odd);
+                match self.flows.find(hint.hash, is_it) {
+                    Some(entry) => entry,
+                    None if odd => return Travel::Closer,
+                    None => return Travel::Stranger,
+                }
+            }
         };
         let (index, half) = flow_of(entry);
         match self.pass(index, half, packet, moment) {

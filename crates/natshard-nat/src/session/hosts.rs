@@ -22,6 +22,15 @@ struct Host {
 const _: () = assert!(size_of::<Option<Host>>() == 48);
 
 impl Host {
+    #[inline]
+    fn is(&self, key: &Key) -> bool {
+        let [inside, outside] = self.vpcs;
+        (self.host == key.source)
+            & (outside.as_u32() == key.destination.low())
+            & (inside.as_u32() == key.vpc)
+            & (self.v6 == key.kind.is_v6())
+    }
+
     const fn key(&self) -> Key {
         Key::of_host(self.vpcs, self.v6, self.host)
     }
@@ -44,7 +53,7 @@ impl Hosts {
 
     #[inline]
     fn find(&self, key: &Key, hash: u32) -> Option<u32> {
-        self.index.find(hash, |at| self.hosts[at].key() == *key)
+        self.index.find(hash, |at| self.hosts[at].is(key))
     }
 
     /// Begins to fetch what a host is found by.
@@ -63,7 +72,7 @@ impl Hosts {
     #[inline]
     fn still_at(&self, place: Option<u32>, key: &Key) -> Option<u32> {
         let host = self.hosts.get(place?)?;
-        place.filter(|_| host.key() == *key)
+        place.filter(|_| host.is(key))
     }
 
     /// Counts a new mapping of a host that was at a place, if it was anywhere.
