@@ -158,6 +158,7 @@ pub trait NatAllocatorBurst {
     ///
     /// # Errors
     /// [`AllocationError`]; nothing stays leased then.
+    #[inline]
     fn allocate_v4(
         &mut self,
         request: impl Into<NatRequest>,
@@ -173,6 +174,7 @@ pub trait NatAllocatorBurst {
     ///
     /// # Errors
     /// [`AllocationError`]; nothing stays leased then.
+    #[inline]
     fn allocate_v6(
         &mut self,
         request: impl Into<NatRequest>,

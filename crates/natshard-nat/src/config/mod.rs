@@ -212,7 +212,7 @@ impl NatConfig {
 
     /// Where a packet from `vpc` to `destination` goes.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn route(&self, vpc: VpcId, destination: IpAddr) -> Option<Route> {
         self.routes.get(vpc)?.get(destination).copied()
     }
@@ -255,7 +255,7 @@ impl NatConfig {
 
     /// The pool that an address seen in the VPC `outside` belongs to, if it is one of ours there.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn public_pool(&self, outside: VpcId, address: IpAddr) -> Option<PoolIndex> {
         self.publics.get(outside)?.get(address).copied()
     }

@@ -67,15 +67,18 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
             destination_port: packet.destination_port(),
         };
         let config = self.config;
-        let source = self.obtain(&tuple, |burst| {
-            let paired = |burst: &Self| burst.sessions.pair(newcomer, packet);
-            burst.request(config.peering(way.peering), &tuple, &way.selection, paired)
+        let peering = config.peering(way.peering);
+        let pair = |burst: &Self| burst.sessions.pair(newcomer, packet);
+        let request = self.request(peering, &tuple, &way.selection, pair);
+        let source = self.obtain(&tuple, request, |burst| {
+            let pair = |burst: &Self| burst.sessions.pair(newcomer, packet);
+            burst.request(peering, &tuple, &way.selection, pair)
         })?;
         let public = source.as_ref().map_or(tuple.source_endpoint(), |target| {
             SocketAddr::new(target.address, target.port.as_u16())
         });
         let is_leased = source.is_some();
-        let behaviour = config.peering(way.peering).behaviour_ref();
+        let behaviour = peering.behaviour_ref();
         let remote_port = tuple.destination_port.as_u16();
         let lifetime = first_lifetime(behaviour, packet.protocol, remote_port);
         let new = NewLease {

@@ -161,13 +161,14 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         selection: &Selection,
         remote_outside: SocketAddr,
     ) -> Result<NewMapping<A::Lease>, Verdict> {
-        let source = self.obtain(tuple, |burst| {
+        let request = |burst: &Self| {
             let paired = |burst: &Self| {
                 let sessions = &burst.sessions;
                 sessions.paired_address(tuple.source_vpc, tuple.destination_vpc, tuple.source)
             };
             burst.request(peering, tuple, selection, paired)
-        })?;
+        };
+        let source = self.obtain(tuple, request(self), request)?;
         let public = source.as_ref().map_or(tuple.source_endpoint(), |target| {
             SocketAddr::new(target.address, target.port.as_u16())
         });
@@ -199,14 +200,17 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         })
     }
 
-    /// Allocates what is asked for, if need be from what sessions hold whose time is over.
+    /// Allocates what is asked for, if need be from what sessions hold whose time is over: `again`
+    /// is what is asked for then.
+    #[inline(always)]
     pub(super) fn obtain(
         &mut self,
         tuple: &NatTuple,
-        request: impl Fn(&Self) -> NatRequest,
+        request: NatRequest,
+        again: impl Fn(&Self) -> NatRequest,
     ) -> Result<Option<SourceTarget<A::Lease>>, Verdict> {
-        let result = match self.allocate(request(self)) {
-            Err(error) => self.allocate_again(error, request),
+        let result = match self.allocate(request) {
+            Err(error) => self.allocate_again(error, again),
             result => result,
         };
         let source = result.map_err(|error| self.refused(tuple, error))?.source;
@@ -222,13 +226,13 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
     fn allocate_again(
         &mut self,
         error: AllocationError,
-        request: impl Fn(&Self) -> NatRequest,
+        again: impl Fn(&Self) -> NatRequest,
     ) -> Result<AllocationResult<A::Lease>, AllocationError> {
         match error {
             AllocationError::Refused(reason)
                 if reason.is_exhaustion() && self.expire(super::LAST_RESORT) =>
             {
-                self.allocate(request(self))
+                self.allocate(again(self))
             }
             error => Err(error),
         }
@@ -247,7 +251,7 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
 
     /// The tuple with the wishes of the peering's behaviour; `paired` is the public address that
     /// mappings of its source share.
-    #[inline]
+    #[inline(always)]
     pub(super) fn request(
         &self,
         peering: &Peering,

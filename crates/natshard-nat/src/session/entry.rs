@@ -44,14 +44,13 @@ impl Kind {
 
     #[inline]
     pub(super) const fn of(protocol: Protocol, v6: bool) -> Self {
-        match (protocol, v6) {
-            (Protocol::Tcp, false) => Kind::Tcp4,
-            (Protocol::Tcp, true) => Kind::Tcp6,
-            (Protocol::Udp, false) => Kind::Udp4,
-            (Protocol::Udp, true) => Kind::Udp6,
-            (Protocol::Icmp, false) => Kind::Icmp4,
-            (Protocol::Icmp, true) => Kind::Icmp6,
-        }
+        // Looked up rather than branched to: which packet is of which protocol is not to be foreseen.
+        const KINDS: [[Kind; 2]; 3] = [
+            [Kind::Tcp4, Kind::Tcp6],
+            [Kind::Udp4, Kind::Udp6],
+            [Kind::Icmp4, Kind::Icmp6],
+        ];
+        KINDS[protocol.as_index()][v6 as usize]
     }
 
     #[inline]

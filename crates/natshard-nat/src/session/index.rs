@@ -217,25 +217,52 @@ impl Index {
         }
     }
 
+    /// The first entry with that hash, or one that looks like it, in its bucket, and whether there
+    /// may be further ones.
+    #[inline(always)]
+    pub(super) fn glance(&self, hash: u32) -> (Option<u32>, bool) {
+        let Some(bucket) = self.side(hash).of(hash) else {
+            return (None, false);
+        };
+        let places = bucket.places(tag(hash));
+        let first = bucket.values.get(places.trailing_zeros() as usize);
+        let others = places & places.wrapping_sub(1);
+        (first.copied(), (others != 0) | (bucket.more != NIL))
+    }
+
     /// The first entry with that hash, or one that looks like it, that `is_it`.
     #[inline(always)]
     pub(super) fn find(&self, hash: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         let bucket = self.side(hash).of(hash)?;
         let mut places = bucket.places(tag(hash));
-        while places != 0 {
-            // The places are those of the bucket: nothing is left out.
-            if let Some(&value) = bucket.values.get(places.trailing_zeros() as usize)
-                && is_it(value)
-            {
+        let mut more = bucket.more;
+        loop {
+            // There is no place but has a value: having none is all there is to say.
+            let value = match bucket.values.get(places.trailing_zeros() as usize) {
+                Some(value) => {
+                    places &= places - 1;
+                    *value
+                }
+                None if more == NIL => return None,
+                None => {
+                    let (value, next) = self.behind(tag(hash), more)?;
+                    more = next;
+                    value
+                }
+            };
+            if is_it(value) {
                 return Some(value);
             }
-            places &= places - 1;
         }
-        let mut more = bucket.more;
+    }
+
+    /// The first entry with that tag of a node and those behind it, and the node after it.
+    #[cold]
+    fn behind(&self, tag: u8, mut more: u32) -> Option<(u32, u32)> {
         while more != NIL {
             let node = &self.nodes[more];
-            if node.tag == tag(hash) && is_it(node.value) {
-                return Some(node.value);
+            if node.tag == tag {
+                return Some((node.value, node.next));
             }
             more = node.next;
         }

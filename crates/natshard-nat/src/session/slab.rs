@@ -91,7 +91,7 @@ impl<T, const BITS: u32> Slab<T, BITS> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn insert(&mut self, value: T) -> u32 {
         self.used += 1;
         if self.free == NIL {
