@@ -128,6 +128,11 @@ pub trait NatAllocatorBurst {
     /// The right to one public tuple.
     type Lease;
 
+    /// Whether [`allocate_v4`](Self::allocate_v4) and [`allocate_v6`](Self::allocate_v6) are those
+    /// of this trait, so that [`lease`](Self::lease) may be called in their place for a source that
+    /// one pool serves: on the short way of first packets, which is closed otherwise.
+    const LEASES_ONLY: bool = false;
+
     /// The configuration of the burst.
     fn config(&self) -> &NatConfig;
 

@@ -1,7 +1,7 @@
 //! Where a packet in plain form goes that leaves a VPC, if nothing about its way is out of the
 //! ordinary.
 
-use super::{NatConfig, PeeringIndex, Route, Selection};
+use super::{NatConfig, PeeringIndex, PoolIndex, Route, Selection, Share};
 use crate::packet::PlainPacket;
 use crate::tuple::VpcId;
 
@@ -10,7 +10,21 @@ use crate::tuple::VpcId;
 pub(crate) struct Way {
     pub(crate) peering: PeeringIndex,
     pub(crate) outside: VpcId,
-    pub(crate) selection: Selection,
+    pub(crate) pool: PoolIndex,
+    pub(crate) share: Share,
+}
+
+impl Way {
+    /// What the peering says about the packet.
+    #[inline]
+    pub(crate) const fn selection(&self) -> Selection {
+        Selection {
+            source: Some(self.pool),
+            privileged: None,
+            share: self.share,
+            destination: None,
+        }
+    }
 }
 
 impl NatConfig {
@@ -35,12 +49,8 @@ impl NatConfig {
         Some(Way {
             peering,
             outside,
-            selection: Selection {
-                source: Some(pools.pool),
-                privileged: None,
-                share: pools.share,
-                destination: None,
-            },
+            pool: pools.pool,
+            share: pools.share,
         })
     }
 }

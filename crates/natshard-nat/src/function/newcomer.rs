@@ -4,7 +4,7 @@
 //! It asks in the order of the long way and comes to the same; what is out of the ordinary is left to
 //! that before anything has been changed.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use natshard::Reason;
 
@@ -13,7 +13,7 @@ use super::express::Plain;
 use super::flow::{Leg, Outcome, Packet, first_lifetime};
 use super::outbound::check_flags;
 use crate::addr::is_translatable;
-use crate::allocator::NatAllocator;
+use crate::allocator::{AllocationError, NatAllocator, NatAllocatorBurst, SourceTarget};
 use crate::config::{Mapping, Way};
 use crate::event::{Event, MappingInfo, Sink};
 use crate::packet::{HopLimit, PlainPacket};
@@ -31,6 +31,9 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         vpc: VpcId,
         (packet, hint): &Plain,
     ) -> Option<Outcome> {
+        if !A::Burst::LEASES_ONLY {
+            return None;
+        }
         let config = self.config;
         let way = config.plain_way(vpc, packet)?;
         let behaviour = config.peering(way.peering).behaviour_ref();
@@ -57,7 +60,8 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
     ) -> Outcome {
         self.make_room()?;
         let [vpc, outside] = newcomer.vpcs();
-        let tuple = NatTuple {
+        // Written once, where it is read: copies of what was just written in parts stall.
+        let tuple = || NatTuple {
             source_vpc: vpc,
             destination_vpc: outside,
             source: packet.source(),
@@ -69,20 +73,18 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         let config = self.config;
         let peering = config.peering(way.peering);
         let pair = |burst: &Self| burst.sessions.pair(newcomer, packet);
-        let request = self.request(peering, &tuple, &way.selection, pair);
-        let source = self.obtain(&tuple, request, |burst| {
-            let pair = |burst: &Self| burst.sessions.pair(newcomer, packet);
-            burst.request(peering, &tuple, &way.selection, pair)
-        })?;
-        let public = source.as_ref().map_or(tuple.source_endpoint(), |target| {
-            SocketAddr::new(target.address, target.port.as_u16())
-        });
-        let is_leased = source.is_some();
+        let request = self.request(peering, tuple(), way.selection(), pair);
+        let target = match self.allocator.lease(way.pool, &request) {
+            Ok(target) => target,
+            Err(error) => self.lease_again(error, way, tuple(), pair)?,
+        };
+        self.note_leased();
         let behaviour = peering.behaviour_ref();
-        let remote_port = tuple.destination_port.as_u16();
+        let remote_port = packet.destination_port().as_u16();
         let lifetime = first_lifetime(behaviour, packet.protocol, remote_port);
+        let public = SocketAddr::new(target.address, target.port.as_u16());
         let new = NewLease {
-            lease: source.map(|target| target.lease),
+            lease: target.lease,
             public,
             peering: way.peering,
             deadline: self.now.saturating_add(lifetime),
@@ -92,24 +94,20 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
             match self.sessions.admit(newcomer, packet, new, &moment) {
                 Ok(admitted) => admitted,
                 Err(lease) => {
-                    if let Some(lease) = lease {
-                        self.release(lease, Reason::Unused);
-                    }
+                    self.release(lease, Reason::Unused);
                     return Err(Verdict::Dropped(DropReason::TupleInUse));
                 }
             };
-        if is_leased {
-            self.sink.event(&Event::LeaseAllocated {
-                at: self.now,
-                mapping: MappingInfo {
-                    inside_vpc: vpc,
-                    outside_vpc: outside,
-                    protocol: tuple.protocol,
-                    inside: tuple.source_endpoint(),
-                    public,
-                },
-            });
-        }
+        self.sink.event(&Event::LeaseAllocated {
+            at: self.now,
+            mapping: MappingInfo {
+                inside_vpc: vpc,
+                outside_vpc: outside,
+                protocol: packet.protocol,
+                inside: SocketAddr::new(packet.source(), packet.source_port().as_u16()),
+                public,
+            },
+        });
         self.note_created(session, Half::Inside);
         match passage {
             Some(passage) => {
@@ -118,6 +116,26 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
             }
             None => self.follow_plain(frame, vpc, packet, session),
         }
+    }
+
+    /// Leases once more if that is of use.
+    #[cold]
+    fn lease_again(
+        &mut self,
+        error: AllocationError,
+        way: &Way,
+        tuple: NatTuple,
+        pair: impl FnOnce(&Self) -> Option<IpAddr>,
+    ) -> Result<SourceTarget<A::Lease>, Verdict> {
+        let result = match self.may_retry(error) {
+            true => {
+                let peering = self.config.peering(way.peering);
+                let request = self.request(peering, tuple, way.selection(), pair);
+                self.allocator.lease(way.pool, &request)
+            }
+            false => Err(error),
+        };
+        result.map_err(|error| self.refused(&tuple, error))
     }
 
     /// The rest of the long way, for a packet whose session takes no other.

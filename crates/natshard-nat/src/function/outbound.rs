@@ -7,7 +7,7 @@ use natshard::{AllocError, Protocol};
 use super::NatBurst;
 use super::flow::{Leg, Packet, first_lifetime};
 use crate::allocator::{
-    AllocationError, AllocationResult, NatAllocator, NatAllocatorBurst, NatRequest, SourceTarget,
+    AllocationError, AllocationResult, NatAllocator, NatAllocatorBurst, NatRequest,
 };
 use crate::config::{
     Mapping, NatPool, Peering, PeeringIndex, PoolIndex, Pooling, PortPolicy, Route, Selection,
@@ -166,9 +166,19 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
                 let sessions = &burst.sessions;
                 sessions.paired_address(tuple.source_vpc, tuple.destination_vpc, tuple.source)
             };
-            burst.request(peering, tuple, selection, paired)
+            burst.request(peering, *tuple, *selection, paired)
         };
-        let source = self.obtain(tuple, request(self), request)?;
+        let result = match self.allocate(request(self)) {
+            Err(error) => match self.may_retry(error) {
+                true => self.allocate(request(self)),
+                false => Err(error),
+            },
+            result => result,
+        };
+        let source = result.map_err(|error| self.refused(tuple, error))?.source;
+        if source.is_some() {
+            self.note_leased();
+        }
         let public = source.as_ref().map_or(tuple.source_endpoint(), |target| {
             SocketAddr::new(target.address, target.port.as_u16())
         });
@@ -200,45 +210,22 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         })
     }
 
-    /// Allocates what is asked for, if need be from what sessions hold whose time is over: `again`
-    /// is what is asked for then.
-    #[inline(always)]
-    pub(super) fn obtain(
-        &mut self,
-        tuple: &NatTuple,
-        request: NatRequest,
-        again: impl Fn(&Self) -> NatRequest,
-    ) -> Result<Option<SourceTarget<A::Lease>>, Verdict> {
-        let result = match self.allocate(request) {
-            Err(error) => self.allocate_again(error, again),
-            result => result,
-        };
-        let source = result.map_err(|error| self.refused(tuple, error))?.source;
-        if source.is_some() {
-            self.stats.leases_allocated += 1;
-            let leases = self.stats.leases_allocated - self.stats.leases_released;
-            self.stats.leases_peak = self.stats.leases_peak.max(leases);
-        }
-        Ok(source)
-    }
-
+    /// Whether sessions have ended whose time was over, and may have held what was wanted.
     #[cold]
-    fn allocate_again(
-        &mut self,
-        error: AllocationError,
-        again: impl Fn(&Self) -> NatRequest,
-    ) -> Result<AllocationResult<A::Lease>, AllocationError> {
-        match error {
-            AllocationError::Refused(reason)
-                if reason.is_exhaustion() && self.expire(super::LAST_RESORT) =>
-            {
-                self.allocate(again(self))
-            }
-            error => Err(error),
+    pub(super) fn may_retry(&mut self, error: AllocationError) -> bool {
+        matches!(error, AllocationError::Refused(reason) if reason.is_exhaustion())
+            && self.expire(super::LAST_RESORT)
+    }
+
+    pub(super) const fn note_leased(&mut self) {
+        let stats = &mut *self.stats;
+        stats.leases_allocated += 1;
+        let leases = stats.leases_allocated - stats.leases_released;
+        if leases > stats.leases_peak {
+            stats.leases_peak = leases;
         }
     }
 
-    #[inline(always)]
     fn allocate(
         &mut self,
         request: NatRequest,
@@ -255,8 +242,8 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
     pub(super) fn request(
         &self,
         peering: &Peering,
-        tuple: &NatTuple,
-        selection: &Selection,
+        tuple: NatTuple,
+        selection: Selection,
         paired: impl FnOnce(&Self) -> Option<IpAddr>,
     ) -> NatRequest {
         let behaviour = peering.behaviour_ref();
@@ -281,8 +268,8 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
             }),
         };
         NatRequest {
-            tuple: *tuple,
-            selection: Some(*selection),
+            tuple,
+            selection: Some(selection),
             address,
             near_port,
         }
@@ -294,7 +281,8 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
     }
 
     /// Notes a refused allocation.
-    fn refused(&mut self, tuple: &NatTuple, error: AllocationError) -> Verdict {
+    #[cold]
+    pub(super) fn refused(&mut self, tuple: &NatTuple, error: AllocationError) -> Verdict {
         let reason = match error {
             AllocationError::Refused(reason) => reason,
             // The allocator broke its own pool's rules, or cannot keep them.

@@ -252,7 +252,7 @@ impl<L> NatSessionManager<L> for SessionTable<L> {
         packet: &PlainPacket,
         new: NewLease<L>,
         moment: &Moment<'_>,
-    ) -> Result<Admitted, Option<L>> {
+    ) -> Result<Admitted, L> {
         self.admit_newcomer(newcomer, packet, new, moment)
     }
 

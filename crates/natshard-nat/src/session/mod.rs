@@ -316,7 +316,7 @@ pub trait NatSessionManager<L> {
         packet: &PlainPacket,
         new: NewLease<L>,
         moment: &Moment<'_>,
-    ) -> Result<Admitted, Option<L>> {
+    ) -> Result<Admitted, L> {
         let _ = (newcomer, packet, moment);
         Err(new.lease)
     }

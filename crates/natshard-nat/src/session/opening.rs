@@ -41,9 +41,9 @@ impl Newcomer {
 /// What the session of a newcomer is made of, beside its packet.
 #[derive(Debug)]
 pub struct NewLease<L> {
-    /// The lease of its public tuple; `None` where its source was not translated after all.
-    pub lease: Option<L>,
-    /// The public tuple.
+    /// The lease of its public tuple.
+    pub lease: L,
+    /// That tuple.
     pub public: SocketAddr,
     /// The peering, in the moment's generation.
     pub peering: PeeringIndex,
@@ -138,7 +138,7 @@ impl<L> SessionTable<L> {
         packet: &PlainPacket,
         new: NewLease<L>,
         moment: &Moment<'_>,
-    ) -> Result<Admitted, Option<L>> {
+    ) -> Result<Admitted, L> {
         let remote = remote_of(packet);
         let (public, public_port) = end_of(new.public);
         let ends = Ends {
@@ -168,7 +168,7 @@ impl<L> SessionTable<L> {
         {
             return Err(new.lease);
         }
-        let mapping = self.mapping_with(&ends, new.lease, newcomer.endpoint_independent);
+        let mapping = self.mapping_with(&ends, Some(new.lease), newcomer.endpoint_independent);
         let mapping = self.insert_mapping(mapping, &ends, &hashes);
         let flags = if is_plain { PLAIN } else { 0 };
         let made = (mapping, new.peering, moment.generation, new.deadline);

@@ -87,7 +87,7 @@ impl NatSessionManager<Lease> for Watched {
         packet: &PlainPacket,
         new: NewLease<Lease>,
         moment: &Moment<'_>,
-    ) -> Result<Admitted, Option<Lease>> {
+    ) -> Result<Admitted, Lease> {
         let admitted = self.table.admit(newcomer, packet, new, moment)?;
         self.admitted += 1;
         self.travelled += u64::from(admitted.passage.is_some());
