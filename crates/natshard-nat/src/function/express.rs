@@ -93,14 +93,15 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         }
     }
 
+    /// The short way, of a packet whose session the long way has just made.
+    #[inline(never)]
+    pub(super) fn express_after(&mut self, frame: &mut [u8], vpc: VpcId, plain: &Plain) -> Express {
+        self.express(frame, vpc, plain)
+    }
+
     /// The short way.
-    #[inline]
-    pub(super) fn express(
-        &mut self,
-        frame: &mut [u8],
-        vpc: VpcId,
-        (packet, hint): &Plain,
-    ) -> Express {
+    #[inline(always)]
+    fn express(&mut self, frame: &mut [u8], vpc: VpcId, (packet, hint): &Plain) -> Express {
         let hop_limit = self.config.hop_limit();
         if hop_limit == HopLimit::Decrement && packet.hop_limit <= 1 {
             return Express::Closer;

@@ -154,7 +154,7 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         // Now that it has a session, the short way may be open.
         if first.is_new
             && let Some(plain) = plain
-            && let Express::Gone(direction, to) = self.express(frame, vpc, plain)
+            && let Express::Gone(direction, to) = self.express_after(frame, vpc, plain)
         {
             return Ok((direction, to));
         }
