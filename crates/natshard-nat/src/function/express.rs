@@ -77,7 +77,7 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn step(&mut self, frame: &mut [u8], ingress: Ingress, plain: Option<&Plain>) -> Verdict {
         self.stats.packets += 1;
         let Some(plain) = plain else {

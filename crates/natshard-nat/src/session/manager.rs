@@ -218,7 +218,7 @@ impl<L> NatSessionManager<L> for SessionTable<L> {
         self.approach_to(vpc, packet, hint);
     }
 
-    #[inline]
+    #[inline(always)]
     fn travel(
         &mut self,
         vpc: VpcId,
