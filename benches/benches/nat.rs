@@ -154,7 +154,7 @@ fn burst(
 /// A table with so many flows in it, and the packets that belong to them: as they come from inside
 /// and from outside.
 fn filled(flows: u32) -> (Function, Vec<[Frame; 2]>) {
-    let mut nat = function(SessionTable::new(flows as usize));
+    let mut nat = function(SessionTable::preallocated(flows as usize));
     let mut known = Vec::with_capacity(flows as usize);
     for first in (0..flows).step_by(BURST) {
         let range = first..flows.min(first + BURST as u32);
@@ -215,7 +215,7 @@ fn new_flow(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(1));
     for flows in SIZES {
         for manner in Manner::ALL {
-            let mut nat = function(SessionTable::new(2 * flows as usize));
+            let mut nat = function(SessionTable::preallocated(2 * flows as usize));
             let (mut flow, mut clock) = (0, 0);
             // So many milliseconds, in 1/1024, that a lifetime holds as many flows as wanted.
             let step = LIFETIME * 1024 * BURST as u64 / u64::from(flows);

@@ -27,9 +27,8 @@ fn ask(start: *mut u8, bytes: usize) {
     // SAFETY: the range lies within an allocation that the caller has a unique reference to, and
     // neither request changes what can be read there: they are about the pages underneath.
     unsafe {
-        if libc::madvise(start, bytes, libc::MADV_HUGEPAGE) == 0 {
-            libc::madvise(start, bytes, libc::MADV_POPULATE_WRITE);
-        }
+        libc::madvise(start, bytes, libc::MADV_HUGEPAGE);
+        libc::madvise(start, bytes, libc::MADV_POPULATE_WRITE);
     }
 }
 

@@ -15,7 +15,6 @@ use crate::config::{
 };
 use crate::event::{Event, MappingInfo, Sink};
 use crate::packet::TcpFlags;
-use crate::port::NatPort;
 use crate::reason::{DropReason, UntouchedReason};
 use crate::session::{FlowKey, Half, MappingId, NatSessionManager, NewMapping, NewSession};
 use crate::tuple::{NatTuple, VpcId};
@@ -90,8 +89,7 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         self.make_room()?;
         let mapping = match self.shared_mapping(peering, &tuple, &selection) {
             Some(mapping) => {
-                let public = self.sessions.mapping(mapping).public;
-                self.check_unique(&tuple, public, remote_outside)?;
+                self.check_unique(&self.sessions.mapping(mapping), remote_outside)?;
                 NewMapping::Existing(mapping)
             }
             None => self.new_mapping(peering, &tuple, &selection, remote_outside)?,
@@ -191,7 +189,7 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
             public,
         };
         self.sessions.expect(&info, remote_outside);
-        if let Err(verdict) = self.check_unique(tuple, public, remote_outside) {
+        if let Err(verdict) = self.check_unique(&info, remote_outside) {
             if let Some(lease) = lease {
                 self.release(lease, natshard::Reason::Unused);
             }
@@ -303,29 +301,14 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         })
     }
 
-    /// Whether answers to a session from `tuple.source` through `public` could be mistaken for
-    /// those of another one. They cannot where sources are leased; without a lease the addresses
-    /// of two VPCs may clash.
+    /// Whether answers to a session of that mapping could be mistaken for those of another one. They
+    /// cannot where sources are leased; without a lease the addresses of two VPCs may clash.
     fn check_unique(
         &self,
-        tuple: &NatTuple,
-        public: SocketAddr,
+        mapping: &MappingInfo,
         remote_outside: SocketAddr,
     ) -> Result<(), Verdict> {
-        let icmp = tuple.protocol == Protocol::Icmp;
-        let answers = FlowKey {
-            vpc: tuple.destination_vpc,
-            protocol: tuple.protocol,
-            source: remote_outside.ip(),
-            destination: public.ip(),
-            source_port: NatPort::new(if icmp {
-                public.port()
-            } else {
-                remote_outside.port()
-            }),
-            destination_port: NatPort::new(public.port()),
-        };
-        match self.sessions.find(&answers) {
+        match self.sessions.find(&mapping.answer(remote_outside)) {
             Some(_) => Err(Verdict::Dropped(DropReason::TupleInUse)),
             None => Ok(()),
         }

@@ -60,6 +60,52 @@ pub struct FlowKey {
     pub destination_port: NatPort,
 }
 
+impl MappingInfo {
+    /// What packets of the inside endpoint to a remote one read on arrival.
+    pub(crate) const fn question(&self, remote: SocketAddr) -> FlowKey {
+        key_between(
+            self.inside_vpc,
+            self.protocol,
+            self.inside,
+            remote,
+            self.inside,
+        )
+    }
+
+    /// What answers of a remote endpoint, as it is addressed outside, read on arrival.
+    pub(crate) const fn answer(&self, remote: SocketAddr) -> FlowKey {
+        key_between(
+            self.outside_vpc,
+            self.protocol,
+            remote,
+            self.public,
+            self.public,
+        )
+    }
+}
+
+/// Of ICMP both ports are the identifier, which is that of the `mapped` end.
+const fn key_between(
+    vpc: VpcId,
+    protocol: Protocol,
+    source: SocketAddr,
+    destination: SocketAddr,
+    mapped: SocketAddr,
+) -> FlowKey {
+    let (source_port, destination_port) = match protocol {
+        Protocol::Tcp | Protocol::Udp => (source.port(), destination.port()),
+        Protocol::Icmp => (mapped.port(), mapped.port()),
+    };
+    FlowKey {
+        vpc,
+        protocol,
+        source: source.ip(),
+        destination: destination.ip(),
+        source_port: NatPort::new(source_port),
+        destination_port: NatPort::new(destination_port),
+    }
+}
+
 /// A session of one manager; may be given to another session after this one has ended.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct SessionId(pub u32);

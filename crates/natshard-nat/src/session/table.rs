@@ -89,7 +89,8 @@ impl<L> SessionTable<L> {
     }
 
     /// A table of so many sessions whose memory is all there from the beginning, unless IPv6 or
-    /// translated destinations want more.
+    /// translated destinations want more; in huge pages where the system has them (Linux, unless
+    /// `/sys/kernel/mm/transparent_hugepage/enabled` says `never`).
     #[must_use]
     pub fn preallocated(limit: usize) -> Self {
         Self::with_capacity(limit, limit.min(Self::MAX_SESSIONS))
