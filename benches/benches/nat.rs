@@ -10,11 +10,11 @@
 //! before criterion's own warm-up.
 
 use std::hint::black_box;
-use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use natshard::{Engine, EngineConfig, Lease};
+use natshard_cli::bench::frames::{ACK, Frame, SYN, Transport, frame, inside, outside, source};
 use natshard_nat::packet::Link;
 use natshard_nat::{
     Ingress, NatConfig, NatDefaultAllocator, NatFunction, NatPool, NatSessionManager as _, Peering,
@@ -22,9 +22,6 @@ use natshard_nat::{
 };
 
 const BURST: usize = 32;
-const LENGTH: usize = 64;
-/// Flows of one inside host.
-const PER_HOST: u32 = 64;
 /// The UDP timeout of the default behaviour.
 const LIFETIME: u64 = 300_000;
 const SIZES: [u32; 2] = [1_000, 1_000_000];
@@ -37,10 +34,11 @@ const fn ingress(vpc: u32) -> Ingress {
     }
 }
 
+/// To be written into, as a NIC would.
+const EMPTY: Frame = [0; size_of::<Frame>()];
 const INSIDE: Ingress = ingress(1);
 const OUTSIDE: Ingress = ingress(2);
 
-type Frame = [u8; LENGTH];
 type Function = NatFunction<NatDefaultAllocator, SessionTable<Lease>>;
 
 /// A function whose pool has four million tuples per protocol.
@@ -81,58 +79,22 @@ impl Random {
     }
 }
 
-/// One end of a flow.
-#[derive(Clone, Copy)]
-struct End(Ipv4Addr, u16);
-
-/// Ends of flow number `flow`: odd ones are TCP.
-fn ends(flow: u32) -> (End, End) {
-    let host = Ipv4Addr::from_bits(0x0a00_0001 + flow / PER_HOST);
-    let remote = Ipv4Addr::from_bits(0xc633_0000 | (flow.wrapping_mul(2_654_435_761) >> 16));
-    (
-        End(host, 10_000 + (flow % PER_HOST) as u16),
-        End(remote, 443),
-    )
-}
-
-const SYN: u8 = 2;
-const ACK: u8 = 16;
-
-/// An Ethernet frame of 64 bytes. Checksums are whatever they are: the function only updates them.
-fn frame(tcp: Option<u8>, from: End, to: End) -> Frame {
-    let mut frame = [0; LENGTH];
-    frame[12..14].copy_from_slice(&[8, 0]);
-    frame[14..18].copy_from_slice(&[0x45, 0, 0, 50]);
-    frame[22..24].copy_from_slice(&[64, if tcp.is_some() { 6 } else { 17 }]);
-    frame[24..26].copy_from_slice(&[0x12, 0x34]);
-    frame[26..30].copy_from_slice(&from.0.octets());
-    frame[30..34].copy_from_slice(&to.0.octets());
-    frame[34..36].copy_from_slice(&from.1.to_be_bytes());
-    frame[36..38].copy_from_slice(&to.1.to_be_bytes());
-    match tcp {
-        Some(flags) => {
-            frame[46..48].copy_from_slice(&[0x50, flags]);
-            frame[50..52].copy_from_slice(&[0x56, 0x78]);
-        }
-        None => {
-            frame[38..40].copy_from_slice(&[0, 30]);
-            frame[40..42].copy_from_slice(&[0x56, 0x78]);
-        }
+/// What a packet of flow number `flow` is: odd ones are TCP.
+fn transport(flow: u32, flags: u8) -> Transport {
+    match flow % 2 {
+        0 => Transport::Udp,
+        _ => Transport::Tcp(flags),
     }
-    frame
 }
 
-/// The answer to a translated frame.
-fn answer(translated: &Frame, flags: u8) -> Frame {
-    let end = |address: usize, port: usize| {
-        let octets: [u8; 4] = translated[address..address + 4].try_into().expect("four");
-        End(
-            octets.into(),
-            u16::from_be_bytes([translated[port], translated[port + 1]]),
-        )
-    };
-    let tcp = (translated[23] == 6).then_some(flags);
-    frame(tcp, end(30, 36), end(26, 34))
+/// A packet of a flow from inside.
+fn question(flow: u32, flags: u8) -> Frame {
+    frame(transport(flow, flags), inside(flow), outside(flow))
+}
+
+/// The answer to a translated packet of a flow.
+fn answer(flow: u32, translated: &Frame, flags: u8) -> Frame {
+    frame(transport(flow, flags), outside(flow), source(translated))
 }
 
 /// How a burst's frames are handed over.
@@ -192,27 +154,22 @@ fn burst(
 /// A table with so many flows in it, and the packets that belong to them: as they come from inside
 /// and from outside.
 fn filled(flows: u32) -> (Function, Vec<[Frame; 2]>) {
-    let mut nat = function(SessionTable::new(flows as usize));
+    let mut nat = function(SessionTable::preallocated(flows as usize));
     let mut known = Vec::with_capacity(flows as usize);
     for first in (0..flows).step_by(BURST) {
         let range = first..flows.min(first + BURST as u32);
-        let tcp = |flow: u32, flags| (flow % 2 == 1).then_some(flags);
-        let mut frames: Vec<_> = range
-            .clone()
-            .map(|flow| (frame(tcp(flow, SYN), ends(flow).0, ends(flow).1), INSIDE))
-            .collect();
+        let question_in = |flow| (question(flow, SYN), INSIDE);
+        let mut frames: Vec<_> = range.clone().map(question_in).collect();
         burst(&mut nat, 1, &mut frames, Manner::OneByOne);
-        let mut answers: Vec<_> = frames
-            .iter()
-            .map(|(frame, _)| (answer(frame, SYN | ACK), OUTSIDE))
+        let translated = || range.clone().zip(&frames);
+        let mut answers: Vec<_> = translated()
+            .map(|(flow, (frame, _))| (answer(flow, frame, SYN | ACK), OUTSIDE))
             .collect();
         burst(&mut nat, 1, &mut answers, Manner::OneByOne);
-        known.extend(range.zip(&frames).map(|(flow, (translated, _))| {
-            [
-                frame(tcp(flow, ACK), ends(flow).0, ends(flow).1),
-                answer(translated, ACK),
-            ]
-        }));
+        let both = |(flow, (frame, _)): (u32, &(Frame, _))| {
+            [question(flow, ACK), answer(flow, frame, ACK)]
+        };
+        known.extend(translated().map(both));
     }
     assert_eq!(nat.sessions().len(), flows as usize);
     (nat, known)
@@ -231,7 +188,7 @@ fn established(criterion: &mut Criterion) {
                 let (nat, known) = state.get_or_insert_with(|| filled(flows));
                 bencher.iter_custom(|packets| {
                     let mut elapsed = Duration::ZERO;
-                    let mut frames = [([0; LENGTH], INSIDE); BURST];
+                    let mut frames = [(EMPTY, INSIDE); BURST];
                     for _ in 0..packets.div_ceil(BURST as u64) {
                         for (index, slot) in frames.iter_mut().enumerate() {
                             let both = &known[random.below(flows) as usize];
@@ -258,19 +215,18 @@ fn new_flow(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(1));
     for flows in SIZES {
         for manner in Manner::ALL {
-            let mut nat = function(SessionTable::new(2 * flows as usize));
+            let mut nat = function(SessionTable::preallocated(2 * flows as usize));
             let (mut flow, mut clock) = (0, 0);
             // So many milliseconds, in 1/1024, that a lifetime holds as many flows as wanted.
             let step = LIFETIME * 1024 * BURST as u64 / u64::from(flows);
             let mut run = |packets: u64| {
                 let mut elapsed = Duration::ZERO;
-                let mut frames = [([0; LENGTH], INSIDE); BURST];
+                let mut frames = [(EMPTY, INSIDE); BURST];
                 for _ in 0..packets.div_ceil(BURST as u64) {
                     for slot in &mut frames {
                         // Hosts in no order, an endpoint again when its session is long gone.
                         flow = (flow + 40_501) % (4 * flows);
-                        let (inside, remote) = ends(flow);
-                        *slot = (frame(None, inside, remote), INSIDE);
+                        *slot = (frame(Transport::Udp, inside(flow), outside(flow)), INSIDE);
                     }
                     clock += step;
                     elapsed += burst(&mut nat, clock / 1024, &mut frames, manner);

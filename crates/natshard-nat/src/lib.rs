@@ -95,6 +95,7 @@ mod allocator;
 mod config;
 mod event;
 mod function;
+mod memory;
 mod port;
 mod prefetch;
 mod reason;

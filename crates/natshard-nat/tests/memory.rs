@@ -2,7 +2,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,10 +63,15 @@ const OUTSIDE: Ingress = Ingress {
 
 fn config() -> NatConfig {
     NatConfig::builder()
-        .pool(NatPool::new("public").prefix("203.0.113.0/28".parse().unwrap()))
+        .pool(
+            NatPool::new("public")
+                .prefix("203.0.113.0/28".parse().unwrap())
+                .prefix("2001:db8:cafe::/112".parse().unwrap()),
+        )
         .peering(
             Peering::new("internet", INSIDE.vpc, OUTSIDE.vpc)
                 .source(SourceRule::new("10.0.0.0/8".parse().unwrap(), "public"))
+                .source(SourceRule::new("fd00::/8".parse().unwrap(), "public"))
                 .behaviour(Behaviour {
                     pooling: Pooling::Arbitrary,
                     ..Behaviour::default()
@@ -134,7 +139,10 @@ impl NatAllocatorBurst for CounterBurst<'_> {
         *self.next += 1;
         Ok(SourceTarget {
             lease: Sized16(NonZeroU64::MIN, NonZeroU64::MIN),
-            address: IpAddr::V4(Ipv4Addr::from_bits(0xcb00_7100 + address)),
+            address: match request.tuple.source {
+                IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::from_bits(0xcb00_7100 + address)),
+                IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::from_bits(PUBLIC6 + u128::from(address))),
+            },
             port: UnreservedPort::within(request.tuple.protocol, port, 1024, u16::MAX)?,
         })
     }
@@ -152,6 +160,22 @@ fn udp(source: (Ipv4Addr, u16), destination: (Ipv4Addr, u16)) -> [u8; 60] {
     packet[20..22].copy_from_slice(&source.1.to_be_bytes());
     packet[22..24].copy_from_slice(&destination.1.to_be_bytes());
     packet[24..26].copy_from_slice(&40u16.to_be_bytes());
+    packet
+}
+
+const PUBLIC6: u128 = 0x2001_0db8_cafe << 80;
+
+/// The same over IPv6, of flow number `flow`: 100 flows to a host.
+fn first6(flow: u32) -> [u8; 60] {
+    let mut packet = [0; 60];
+    packet[0] = 0x60;
+    packet[4..8].copy_from_slice(&[0, 20, 17, 64]);
+    let host = 0xfd << 120 | u128::from(flow / 100 + 1);
+    packet[8..24].copy_from_slice(&host.to_be_bytes());
+    packet[24..40].copy_from_slice(&(0x2001_0db8_u128 << 96 | 1).to_be_bytes());
+    packet[40..42].copy_from_slice(&(1000 + (flow % 100) as u16).to_be_bytes());
+    packet[42..46].copy_from_slice(&[0, 53, 0, 20]);
+    packet[46..48].copy_from_slice(&[0x12, 0x34]);
     packet
 }
 
@@ -263,10 +287,10 @@ fn sessions_that_come_and_go_allocate_next_to_nothing() {
     assert!(nat.sessions().len() < 20_000);
 }
 
-#[test]
-fn a_session_costs_less_than_160_bytes() {
+/// What each session of a full, preallocated table costs, with everything around it.
+fn cost_of_each(packet: fn(u32) -> [u8; 60]) -> f64 {
     let sessions = (1 << 16) * 7 / 8;
-    let mut packets: Vec<_> = (0..sessions as u32).map(first).collect();
+    let mut packets: Vec<_> = (0..sessions as u32).map(packet).collect();
     let before = BYTES.get();
     let table = SessionTable::preallocated(sessions);
     let mut nat = NatFunction::new(config(), Counter { next: 0 }, table);
@@ -276,7 +300,22 @@ fn a_session_costs_less_than_160_bytes() {
     let cost = BYTES.get() - before;
     let each = cost as f64 / sessions as f64;
     println!("{each:.1} bytes per session");
+    each
+}
+
+#[test]
+fn a_session_costs_less_than_160_bytes() {
+    let each = cost_of_each(first);
     assert!(each < 160.0, "{each:.1} bytes per session");
+}
+
+#[test]
+fn an_ipv6_session_costs_less_than_256_bytes() {
+    let each = cost_of_each(first6);
+    assert!(
+        (160.0..256.0).contains(&each),
+        "{each:.1} bytes per session"
+    );
 }
 
 /// Sessions and indices grow in chunks, and the indices by half as much again, a bucket at a time:

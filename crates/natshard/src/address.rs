@@ -1,17 +1,161 @@
 //! Allocators of single addresses, for paired pooling (RFC 4787 REQ-2).
+//!
+//! A NAT that pairs asks for an address with nearly every new mapping, so the allocators of the
+//! addresses asked for lately are found by one look at a small table of the shard's own.
 
 use std::net::IpAddr;
 
 use crate::hints::Hint;
 use crate::layout::{Class, PoolLayout};
+use crate::lease::Lease;
 use crate::page::Page;
-use crate::worker::{Purpose, Work};
+use crate::request::{Family, Request, slot};
+use crate::worker::{Purpose, Work, Worker};
 
 /// Allocators for single addresses that a shard keeps at once; past that the oldest gives its
 /// ports back.
-const ADDRESS_ALLOCATORS: usize = 256;
+const MOST: usize = 256;
+const CHAINS: usize = 2 * MOST;
+
+/// What an allocator of a single address serves: the [`Purpose::index`] of the requests, of either
+/// family, and the address.
+type Wanted = (u32, IpAddr);
+
+#[derive(Debug)]
+struct Entry {
+    wanted: Wanted,
+    allocator: usize,
+    /// The next of its chain, plus one.
+    next: u16,
+}
+
+/// The allocators of single addresses: chains by a hash, and a ring by age.
+///
+/// Public addresses are the configuration's and the engine's choice, nobody sends them to collide:
+/// the hash has no secret.
+#[derive(Debug)]
+pub(crate) struct AddressBook {
+    /// Entries in the order in which they came, around the oldest.
+    entries: Vec<Entry>,
+    oldest: usize,
+    /// The first of each chain, plus one.
+    chains: Box<[u16; CHAINS]>,
+}
+
+impl AddressBook {
+    pub(crate) fn new() -> Self {
+        AddressBook {
+            entries: Vec::new(),
+            oldest: 0,
+            chains: Box::new([0; CHAINS]),
+        }
+    }
+
+    #[inline]
+    fn chain((slot, address): &Wanted) -> usize {
+        let bits = match address {
+            IpAddr::V4(address) => u64::from(address.to_bits()),
+            IpAddr::V6(address) => {
+                let bits = address.to_bits();
+                (bits >> 64) as u64 ^ (bits as u64).rotate_left(32)
+            }
+        };
+        let mixed = (bits ^ u64::from(*slot) << 48).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed >> (u64::BITS - CHAINS.ilog2())) as usize
+    }
+
+    #[inline]
+    fn find(&self, wanted: &Wanted) -> Option<usize> {
+        let mut next = self.chains[Self::chain(wanted)];
+        while let Some(entry) = self.entries.get(usize::from(next).wrapping_sub(1)) {
+            if entry.wanted == *wanted {
+                return Some(entry.allocator);
+            }
+            next = entry.next;
+        }
+        None
+    }
+
+    /// Forgets the oldest entry, if there is no room for another: its allocator.
+    fn make_room(&mut self) -> Option<usize> {
+        if self.entries.len() < MOST {
+            return None;
+        }
+        let gone = &self.entries[self.oldest];
+        let (chain, after) = (Self::chain(&gone.wanted), gone.next);
+        let place = self.oldest as u16 + 1;
+        if self.chains[chain] == place {
+            self.chains[chain] = after;
+        } else if let Some(before) = self.entries.iter_mut().find(|it| it.next == place) {
+            before.next = after;
+        }
+        Some(self.entries[self.oldest].allocator)
+    }
+
+    /// Enters an allocator, in the place of the oldest entry if there is no room for another.
+    fn enter(&mut self, wanted: Wanted, allocator: usize) {
+        let chain = Self::chain(&wanted);
+        let entry = Entry {
+            wanted,
+            allocator,
+            next: self.chains[chain],
+        };
+        let place = if self.entries.len() < MOST {
+            self.entries.push(entry);
+            self.entries.len() - 1
+        } else {
+            let place = self.oldest;
+            self.oldest = (place + 1) % MOST;
+            self.entries[place] = entry;
+            place
+        };
+        self.chains[chain] = place as u16 + 1;
+    }
+}
+
+impl Worker {
+    /// The allocator of one address for a purpose, whatever the family that names, if it has been
+    /// asked for lately.
+    pub(crate) fn address_index(&self, purpose: Purpose, address: IpAddr) -> Option<usize> {
+        self.by_address.find(&wanted(purpose, address))
+    }
+
+    /// The same for a request that asks for nothing but an address, on nobody's behalf.
+    #[inline]
+    pub(crate) fn quick_address_index(&self, request: &Request) -> Option<usize> {
+        let (address, _) = request.address?;
+        let particular = request.near_port.is_some()
+            | request.parity.is_some()
+            | request.subscriber.is_some()
+            | request.tenant.is_some()
+            | request.control
+            | (request.family.is_some() & (request.family != Some(Family::of(address))))
+            | self.tells_leases;
+        if particular || self.alarms.is_any() {
+            return None;
+        }
+        let slot = slot(2 * request.pool.as_index(), request.protocol, None);
+        self.by_address.find(&(slot as u32, address))
+    }
+}
+
+fn wanted(purpose: Purpose, address: IpAddr) -> Wanted {
+    let purpose = Purpose {
+        family: None,
+        ..purpose
+    };
+    (purpose.index() as u32, address)
+}
 
 impl Work<'_> {
+    /// The next port in hand at the address asked for, for a request that asks for nothing else. A
+    /// block in hand was taken on under the layout this shard works by, and for this pool.
+    #[inline]
+    pub(crate) fn pop_at_address(&mut self, request: &Request) -> Option<Lease> {
+        let allocator = self.worker.quick_address_index(request)?;
+        self.pop(allocator)
+    }
+
     /// The allocator of one address, loaded; `None` when the address has no port left.
     pub(crate) fn address_allocator(
         &mut self,
@@ -70,27 +214,56 @@ impl Work<'_> {
     }
 
     fn address_allocator_index(&mut self, purpose: Purpose, address: IpAddr) -> usize {
-        if let Some(&index) = self.worker.by_address.get(&(purpose, address)) {
+        let wanted = wanted(purpose, address);
+        if let Some(index) = self.worker.by_address.find(&wanted) {
             return index;
         }
-        let worker = &mut *self.worker;
-        let index = if worker.address_ring.len() < ADDRESS_ALLOCATORS {
-            worker.address_ring.push((purpose, address));
-            worker.new_allocator(self.shard)
-        } else {
-            let hand = worker.address_hand;
-            worker.address_hand = (hand + 1) % ADDRESS_ALLOCATORS;
-            let oldest = std::mem::replace(&mut worker.address_ring[hand], (purpose, address));
-            let index = worker.by_address.remove(&oldest);
-            match index {
-                Some(index) => {
-                    self.surrender(index);
-                    index
-                }
-                None => self.worker.new_allocator(self.shard),
+        let index = match self.worker.by_address.make_room() {
+            Some(index) => {
+                self.surrender(index);
+                index
             }
+            None => self.worker.new_allocator(self.shard),
         };
-        self.worker.by_address.insert((purpose, address), index);
+        self.worker.by_address.enter(wanted, index);
         index
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use super::*;
+
+    #[test]
+    fn a_book_knows_the_latest_addresses_and_no_others() {
+        let (mut book, mut model) = (AddressBook::new(), VecDeque::new());
+        let mut random = 1u64;
+        for _ in 0..20_000 {
+            random = random
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            // Addresses in a row, and some that differ in the upper half alone.
+            let number = (random >> 33) as u32 % 600;
+            let address: IpAddr = match random >> 62 {
+                0 => Ipv6Addr::from_bits(u128::from(number) << 64).into(),
+                _ => Ipv4Addr::from_bits(0xcb00_7100 + number).into(),
+            };
+            let wanted = ((random >> 20) as u32 % 2 * 9, address);
+            let known = model.iter().find(|(it, _)| *it == wanted);
+            assert_eq!(book.find(&wanted), known.map(|(_, allocator)| *allocator));
+            if known.is_some() {
+                continue;
+            }
+            let room = book.make_room();
+            let oldest = (model.len() == MOST).then(|| model.pop_front()).flatten();
+            assert_eq!(room, oldest.map(|(_, allocator)| allocator));
+            let allocator = room.unwrap_or(model.len());
+            book.enter(wanted, allocator);
+            model.push_back((wanted, allocator));
+        }
+        assert_eq!(model.len(), MOST);
     }
 }

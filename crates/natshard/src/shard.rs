@@ -204,6 +204,9 @@ impl Burst<'_> {
             self.refusal = error;
             return None;
         }
+        if let Some(lease) = self.work().pop_at_address(request) {
+            return Ok(lease);
+        }
         let result = self.allocate_slow(request);
         if let Some(allocator) = self.worker.quick_index(request.slot as usize) {
             self.worker.heat(request.slot, allocator);

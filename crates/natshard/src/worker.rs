@@ -1,12 +1,11 @@
 //! What a shard owns: its allocators, and the ways it comes by blocks.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
+use crate::address::AddressBook;
 use crate::block::{Mask, Phase};
 use crate::clock::Moment;
 use crate::contiguous::SetRefusal;
@@ -73,10 +72,8 @@ pub(crate) struct Worker {
     pub(crate) set_cursor: usize,
     /// How often an allocator took on a block.
     pub(crate) loads: u64,
-    pub(crate) by_address: HashMap<(Purpose, IpAddr), usize>,
-    /// The allocators of `by_address`, in a ring.
-    pub(crate) address_ring: Vec<(Purpose, IpAddr)>,
-    pub(crate) address_hand: usize,
+    /// Allocators of single addresses.
+    pub(crate) by_address: AddressBook,
     pub(crate) random: ChaCha8Rng,
     /// The batch being filled.
     batch: Option<usize>,
@@ -127,9 +124,7 @@ impl Worker {
             set_refusals: Vec::new(),
             set_cursor: 0,
             loads: 0,
-            by_address: HashMap::new(),
-            address_ring: Vec::new(),
-            address_hand: 0,
+            by_address: AddressBook::new(),
             random,
             batch: None,
             sweep: None,

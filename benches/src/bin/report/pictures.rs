@@ -166,24 +166,29 @@ fn flows(results: &Results) -> Result<String, String> {
     let established = rows(results, case)?;
     let names = [
         "natshard-nat, UDP outbound",
+        "natshard-nat, UDP outbound, batch",
         "natshard-nat, TCP inbound",
-        "natshard-nat, TCP outbound",
     ];
     let (places, mut lines) = over_settings(&established, case, &names);
     for line in &mut lines {
         line.name = line.name.replace("natshard-nat, ", "");
     }
     let new = rows(results, "new flow")?;
-    let values = places.iter().map(|place| {
-        let here = |it: &&Row| {
-            it.implementation == "natshard-nat, UDP" && it.setting("new flow") == Some(place)
-        };
-        new.iter().find(here).map(|it| it.median)
-    });
-    lines.push(Line {
-        name: "new flow, UDP".into(),
-        values: values.collect(),
-    });
+    for (name, implementation) in [
+        ("new flow, UDP", "natshard-nat, UDP"),
+        ("new flow, UDP, batch", "natshard-nat, UDP, batch"),
+    ] {
+        let values = places.iter().map(|place| {
+            let here = |it: &&Row| {
+                it.implementation == implementation && it.setting("new flow") == Some(place)
+            };
+            new.iter().find(here).map(|it| it.median)
+        });
+        lines.push(Line {
+            name: name.into(),
+            values: values.collect(),
+        });
+    }
     Ok(lines::draw(
         "More flows through the NAT function: time per packet",
         "medians, frames of 60 bytes in bursts of 32; flows in an order that looks random",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use natshard::{PortBlocks, PortOrder};
 
 use super::case::Worker;
-use super::cases::nat::{Established, Kind, NewFlows};
+use super::cases::nat::{Established, Kind, Manner, NewFlows};
 use super::cases::occupancy;
 use super::cases::refused::Full;
 use super::cases::remote::Turns;
@@ -62,16 +62,17 @@ pub fn all() -> Vec<Counted> {
             Serving::new(blocks.clone(), 256, Naming::Subscribers, slow)
         }),
         counted("established packet, UDP outbound", 32_000, || {
-            Established::new(1_000, 617, Kind::UdpOut)
+            Established::new(1_000, 617, Kind::UdpOut, Manner::OneByOne)
         }),
         counted("established packet, TCP inbound", 32_000, || {
-            Established::new(1_000, 617, Kind::TcpIn)
+            Established::new(1_000, 617, Kind::TcpIn, Manner::OneByOne)
         }),
         counted("established packet, TCP outbound", 32_000, || {
-            Established::new(1_000, 617, Kind::TcpOut)
+            Established::new(1_000, 617, Kind::TcpOut, Manner::OneByOne)
         }),
         counted("new flow and its end", 16_000, || {
-            Rounds(NewFlows::new(1_000, 617, Some(Transport::Udp)))
+            let udp = Some(Transport::Udp);
+            Rounds(NewFlows::new(1_000, 617, udp, Manner::OneByOne))
         }),
     ]
 }

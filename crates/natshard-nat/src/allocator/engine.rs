@@ -102,10 +102,13 @@ pub struct EngineBurst<'a> {
 impl NatAllocatorBurst for EngineBurst<'_> {
     type Lease = Lease;
 
+    const LEASES_ONLY: bool = true;
+
     fn config(&self) -> &NatConfig {
         self.config
     }
 
+    #[inline]
     fn lease(
         &mut self,
         index: PoolIndex,

@@ -128,6 +128,11 @@ pub trait NatAllocatorBurst {
     /// The right to one public tuple.
     type Lease;
 
+    /// Whether [`allocate_v4`](Self::allocate_v4) and [`allocate_v6`](Self::allocate_v6) are those
+    /// of this trait, so that [`lease`](Self::lease) may be called in their place for a source that
+    /// one pool serves: on the short way of first packets, which is closed otherwise.
+    const LEASES_ONLY: bool = false;
+
     /// The configuration of the burst.
     fn config(&self) -> &NatConfig;
 
@@ -158,13 +163,14 @@ pub trait NatAllocatorBurst {
     ///
     /// # Errors
     /// [`AllocationError`]; nothing stays leased then.
+    #[inline]
     fn allocate_v4(
         &mut self,
         request: impl Into<NatRequest>,
     ) -> Result<AllocationResult<Self::Lease>, AllocationError> {
         let request = request.into();
         match (request.tuple.source, request.tuple.destination) {
-            (IpAddr::V4(_), IpAddr::V4(_)) => allocate(self, &request),
+            (IpAddr::V4(_), IpAddr::V4(_)) => allocate(self, request),
             _ => Err(AllocationError::Family),
         }
     }
@@ -173,31 +179,30 @@ pub trait NatAllocatorBurst {
     ///
     /// # Errors
     /// [`AllocationError`]; nothing stays leased then.
+    #[inline]
     fn allocate_v6(
         &mut self,
         request: impl Into<NatRequest>,
     ) -> Result<AllocationResult<Self::Lease>, AllocationError> {
         let request = request.into();
         match (request.tuple.source, request.tuple.destination) {
-            (IpAddr::V6(_), IpAddr::V6(_)) => allocate(self, &request),
+            (IpAddr::V6(_), IpAddr::V6(_)) => allocate(self, request),
             _ => Err(AllocationError::Family),
         }
     }
 }
 
 /// The part of an allocation that is the same for every allocator and both families.
+#[inline(always)]
 fn allocate<B: NatAllocatorBurst + ?Sized>(
     burst: &mut B,
-    request: &NatRequest,
+    mut request: NatRequest,
 ) -> Result<AllocationResult<B::Lease>, AllocationError> {
     let selection = match request.selection {
         Some(selection) => selection,
         None => burst.config().select(&request.tuple),
     };
-    let request = NatRequest {
-        selection: Some(selection),
-        ..*request
-    };
+    request.selection = Some(selection);
     let privileged = selection
         .privileged
         .and_then(|pool| burst.lease(pool, &request).ok());

@@ -12,6 +12,7 @@ mod pool;
 mod store;
 mod subscriber;
 mod timeouts;
+mod way;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -30,6 +31,7 @@ pub(crate) use store::ConfigCache;
 pub use store::ConfigStore;
 pub use subscriber::{Numbering, Subscriber, SubscriberName, SubscriberNameError};
 pub use timeouts::Timeouts;
+pub(crate) use way::Way;
 
 use self::lookup::{ByVpc, Longest, Sorted};
 use crate::packet::HopLimit;
@@ -210,6 +212,7 @@ impl NatConfig {
 
     /// Where a packet from `vpc` to `destination` goes.
     #[must_use]
+    #[inline(always)]
     pub fn route(&self, vpc: VpcId, destination: IpAddr) -> Option<Route> {
         self.routes.get(vpc)?.get(destination).copied()
     }
@@ -252,6 +255,7 @@ impl NatConfig {
 
     /// The pool that an address seen in the VPC `outside` belongs to, if it is one of ours there.
     #[must_use]
+    #[inline(always)]
     pub fn public_pool(&self, outside: VpcId, address: IpAddr) -> Option<PoolIndex> {
         self.publics.get(outside)?.get(address).copied()
     }

@@ -14,7 +14,7 @@ use crate::allocator::NatAllocator;
 use crate::event::Sink;
 use crate::packet::{HopLimit, PlainPacket};
 use crate::prefetch;
-use crate::session::{Half, Hint, Moment, NatSessionManager};
+use crate::session::{Half, Hint, Moment, NatSessionManager, Travel};
 use crate::tuple::VpcId;
 use crate::verdict::{Direction, Verdict};
 
@@ -23,6 +23,16 @@ const GROUP: usize = 32;
 
 /// A packet in plain form, and where its session is to be looked for.
 pub(super) type Plain = (PlainPacket, Hint);
+
+/// How far a packet has come on the short way.
+pub(super) enum Express {
+    /// All of it, in that direction, to that VPC.
+    Gone(Direction, VpcId),
+    /// Nowhere: it has no session. Nothing has been changed.
+    Stranger,
+    /// Nowhere: it has to be looked at more closely. Nothing has been changed.
+    Closer,
+}
 
 impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, A, M, S> {
     /// Translates one frame in place. Never panics, whatever the bytes; a frame with another
@@ -67,43 +77,66 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn step(&mut self, frame: &mut [u8], ingress: Ingress, plain: Option<&Plain>) -> Verdict {
         self.stats.packets += 1;
-        if let Some((packet, hint)) = plain
-            && let Some((direction, to)) = self.express(frame, ingress.vpc, packet, hint)
-        {
-            self.stats.translated[direction.as_index()] += 1;
-            return Verdict::Translated { direction, to };
+        let Some(plain) = plain else {
+            return self.long_way(frame, ingress, None);
+        };
+        match self.express(frame, ingress.vpc, plain) {
+            Express::Gone(direction, to) => {
+                self.stats.translated[direction.as_index()] += 1;
+                Verdict::Translated { direction, to }
+            }
+            Express::Stranger => self.first_way(frame, ingress, plain),
+            Express::Closer => self.long_way(frame, ingress, Some(plain)),
         }
-        self.long_way(frame, ingress, plain)
     }
 
-    /// The short way; `None` changes nothing.
-    #[inline]
-    pub(super) fn express(
-        &mut self,
-        frame: &mut [u8],
-        vpc: VpcId,
-        packet: &PlainPacket,
-        hint: &Hint,
-    ) -> Option<(Direction, VpcId)> {
+    /// The short way, of a packet whose session the long way has just made.
+    #[inline(never)]
+    pub(super) fn express_after(&mut self, frame: &mut [u8], vpc: VpcId, plain: &Plain) -> Express {
+        self.express(frame, vpc, plain)
+    }
+
+    /// The short way.
+    #[inline(always)]
+    fn express(&mut self, frame: &mut [u8], vpc: VpcId, (packet, hint): &Plain) -> Express {
         let hop_limit = self.config.hop_limit();
         if hop_limit == HopLimit::Decrement && packet.hop_limit <= 1 {
-            return None;
+            return Express::Closer;
         }
-        let moment = Moment {
-            now: self.now,
-            generation: self.generation,
-            config: self.config,
+        let passage = match self.sessions.travel(vpc, packet, hint, &self.moment()) {
+            Travel::Along(passage) => passage,
+            Travel::Stranger => return Express::Stranger,
+            Travel::Closer => return Express::Closer,
         };
-        let passage = self.sessions.travel(vpc, packet, hint, &moment)?;
         packet.replace(frame, &passage.replacement, hop_limit);
         let direction = match passage.half {
             Half::Inside => Direction::Outbound,
             Half::Outside => Direction::Inbound,
         };
-        Some((direction, passage.to))
+        Express::Gone(direction, passage.to)
+    }
+
+    #[inline]
+    pub(super) fn moment(&self) -> Moment<'a> {
+        Moment {
+            now: self.now,
+            generation: self.generation,
+            config: self.config,
+        }
+    }
+
+    #[inline(never)]
+    fn first_way(&mut self, frame: &mut [u8], ingress: Ingress, plain: &Plain) -> Verdict {
+        let verdict = match self.first(frame, ingress.vpc, plain) {
+            Some(Ok((direction, to))) => Verdict::Translated { direction, to },
+            Some(Err(verdict)) => verdict,
+            None => return self.long_way(frame, ingress, Some(plain)),
+        };
+        self.stats.count(verdict);
+        verdict
     }
 
     #[inline(never)]

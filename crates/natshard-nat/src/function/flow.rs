@@ -6,7 +6,7 @@ use std::time::Duration;
 use natshard::Protocol;
 
 use super::NatBurst;
-use super::express::Plain;
+use super::express::{Express, Plain};
 use crate::allocator::{NatAllocator, NatAllocatorBurst};
 use crate::config::Behaviour;
 use crate::event::{Event, Sink};
@@ -153,16 +153,27 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         }
         // Now that it has a session, the short way may be open.
         if first.is_new
-            && let Some((packet, hint)) = plain
-            && let Some(outcome) = self.express(frame, vpc, packet, hint)
+            && let Some(plain) = plain
+            && let Express::Gone(direction, to) = self.express_after(frame, vpc, plain)
         {
-            return Ok(outcome);
+            return Ok((direction, to));
         }
+        self.go_along(frame, view, &packet, first)
+    }
+
+    /// Lets a packet travel along a session, and a second one if it comes back in.
+    pub(super) fn go_along(
+        &mut self,
+        frame: &mut [u8],
+        view: &View,
+        packet: &Packet,
+        first: Leg,
+    ) -> Outcome {
         let mut rewrite = Rewrite::default();
-        let (mut direction, mut to, hairpin) = self.travel(first, &packet, &mut rewrite);
+        let (mut direction, mut to, hairpin) = self.travel(first, packet, &mut rewrite);
         let mut second = None;
         if hairpin {
-            let returning = self.returning(first, &packet);
+            let returning = self.returning(first, packet);
             second = self.second_leg(&returning)?;
             if let Some(leg) = second {
                 (_, to, _) = self.travel(leg, &returning, &mut rewrite);
@@ -225,6 +236,15 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
     /// Takes a session in whose room and uniqueness were checked.
     pub(super) fn create(&mut self, session: NewSession<A::Lease>, half: Half) -> Leg {
         let id = self.sessions.insert(session);
+        self.note_created(id, half);
+        Leg {
+            id,
+            half,
+            is_new: true,
+        }
+    }
+
+    pub(super) fn note_created(&mut self, id: SessionId, half: Half) {
         self.stats.sessions_created += 1;
         self.stats.sessions_peak = self.stats.sessions_peak.max(self.sessions.len() as u64);
         if self.sink.listens() {
@@ -233,11 +253,6 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
                 session: self.sessions.session(id).info(),
                 outbound: half == Half::Inside,
             });
-        }
-        Leg {
-            id,
-            half,
-            is_new: true,
         }
     }
 

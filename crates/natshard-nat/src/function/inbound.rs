@@ -2,16 +2,13 @@
 
 use std::net::SocketAddr;
 
-use natshard::Protocol;
-
 use super::NatBurst;
 use super::flow::{Leg, Packet, first_lifetime};
 use super::outbound::is_given;
 use crate::allocator::NatAllocator;
 use crate::event::Sink;
-use crate::port::NatPort;
 use crate::reason::DropReason;
-use crate::session::{FlowKey, Half, MappingId, NatSessionManager, NewMapping, NewSession};
+use crate::session::{Half, MappingId, NatSessionManager, NewMapping, NewSession};
 use crate::verdict::Verdict;
 
 impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, A, M, S> {
@@ -55,17 +52,7 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         );
         // What the inside endpoint will answer with: the configuration must lead that back the
         // same way, and no other mapping may have that session already.
-        let answers = FlowKey {
-            vpc: info.inside_vpc,
-            protocol: info.protocol,
-            source: info.inside.ip(),
-            destination: remote.ip(),
-            source_port: NatPort::new(info.inside.port()),
-            destination_port: NatPort::new(match info.protocol {
-                Protocol::Tcp | Protocol::Udp => remote.port(),
-                Protocol::Icmp => info.inside.port(),
-            }),
-        };
+        let answers = info.question(remote);
         let hairpin = self.is_public(info.outside_vpc, info.protocol, remote_outside);
         match self.selection(&answers) {
             Ok((way, _, selection))

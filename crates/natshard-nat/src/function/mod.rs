@@ -26,6 +26,7 @@ mod flow;
 mod fragment;
 mod icmp;
 mod inbound;
+mod newcomer;
 mod outbound;
 mod recheck;
 

@@ -15,7 +15,6 @@ use crate::config::{
 };
 use crate::event::{Event, MappingInfo, Sink};
 use crate::packet::TcpFlags;
-use crate::port::NatPort;
 use crate::reason::{DropReason, UntouchedReason};
 use crate::session::{FlowKey, Half, MappingId, NatSessionManager, NewMapping, NewSession};
 use crate::tuple::{NatTuple, VpcId};
@@ -90,8 +89,7 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         self.make_room()?;
         let mapping = match self.shared_mapping(peering, &tuple, &selection) {
             Some(mapping) => {
-                let public = self.sessions.mapping(mapping).public;
-                self.check_unique(&tuple, public, remote_outside)?;
+                self.check_unique(&self.sessions.mapping(mapping), remote_outside)?;
                 NewMapping::Existing(mapping)
             }
             None => self.new_mapping(peering, &tuple, &selection, remote_outside)?,
@@ -161,25 +159,28 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         selection: &Selection,
         remote_outside: SocketAddr,
     ) -> Result<NewMapping<A::Lease>, Verdict> {
-        let result = match self.allocate(self.request(peering, tuple, selection)) {
-            // Sessions whose time is over may hold what is wanted.
-            Err(AllocationError::Refused(reason))
-                if reason.is_exhaustion() && self.expire(super::LAST_RESORT) =>
-            {
-                self.allocate(self.request(peering, tuple, selection))
-            }
+        let request = |burst: &Self| {
+            let paired = |burst: &Self| {
+                let sessions = &burst.sessions;
+                sessions.paired_address(tuple.source_vpc, tuple.destination_vpc, tuple.source)
+            };
+            burst.request(peering, *tuple, *selection, paired)
+        };
+        let result = match self.allocate(request(self)) {
+            Err(error) => match self.may_retry(error) {
+                true => self.allocate(request(self)),
+                false => Err(error),
+            },
             result => result,
         };
         let source = result.map_err(|error| self.refused(tuple, error))?.source;
+        if source.is_some() {
+            self.note_leased();
+        }
         let public = source.as_ref().map_or(tuple.source_endpoint(), |target| {
             SocketAddr::new(target.address, target.port.as_u16())
         });
         let lease = source.map(|target| target.lease);
-        if lease.is_some() {
-            self.stats.leases_allocated += 1;
-            let leases = self.stats.leases_allocated - self.stats.leases_released;
-            self.stats.leases_peak = self.stats.leases_peak.max(leases);
-        }
         let info = MappingInfo {
             inside_vpc: tuple.source_vpc,
             outside_vpc: tuple.destination_vpc,
@@ -188,7 +189,7 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
             public,
         };
         self.sessions.expect(&info, remote_outside);
-        if let Err(verdict) = self.check_unique(tuple, public, remote_outside) {
+        if let Err(verdict) = self.check_unique(&info, remote_outside) {
             if let Some(lease) = lease {
                 self.release(lease, natshard::Reason::Unused);
             }
@@ -207,6 +208,22 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         })
     }
 
+    /// Whether sessions have ended whose time was over, and may have held what was wanted.
+    #[cold]
+    pub(super) fn may_retry(&mut self, error: AllocationError) -> bool {
+        matches!(error, AllocationError::Refused(reason) if reason.is_exhaustion())
+            && self.expire(super::LAST_RESORT)
+    }
+
+    pub(super) const fn note_leased(&mut self) {
+        let stats = &mut *self.stats;
+        stats.leases_allocated += 1;
+        let leases = stats.leases_allocated - stats.leases_released;
+        if leases > stats.leases_peak {
+            stats.leases_peak = leases;
+        }
+    }
+
     fn allocate(
         &mut self,
         request: NatRequest,
@@ -217,20 +234,24 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         }
     }
 
-    /// The tuple with the wishes of the peering's behaviour.
-    fn request(&self, peering: &Peering, tuple: &NatTuple, selection: &Selection) -> NatRequest {
+    /// The tuple with the wishes of the peering's behaviour; `paired` is the public address that
+    /// mappings of its source share.
+    #[inline(always)]
+    pub(super) fn request(
+        &self,
+        peering: &Peering,
+        tuple: NatTuple,
+        selection: Selection,
+        paired: impl FnOnce(&Self) -> Option<IpAddr>,
+    ) -> NatRequest {
         let behaviour = peering.behaviour_ref();
         let pool = selection.source.map(|pool| self.config.pool(pool));
-        let paired = || {
-            self.sessions
-                .paired_address(tuple.source_vpc, tuple.destination_vpc, tuple.source)
-        };
         let address = match behaviour.pooling {
             Pooling::Arbitrary => None,
             // Over all shards and protocols, and exactly.
             Pooling::Paired if pool.is_some_and(NatPool::pairs) => None,
             Pooling::Paired => {
-                paired().filter(|address| pool.is_some_and(|pool| pool.contains(*address)))
+                paired(self).filter(|address| pool.is_some_and(|pool| pool.contains(*address)))
             }
         };
         let port = tuple.source_port.as_u16();
@@ -245,8 +266,8 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
             }),
         };
         NatRequest {
-            tuple: *tuple,
-            selection: Some(*selection),
+            tuple,
+            selection: Some(selection),
             address,
             near_port,
         }
@@ -258,7 +279,8 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
     }
 
     /// Notes a refused allocation.
-    fn refused(&mut self, tuple: &NatTuple, error: AllocationError) -> Verdict {
+    #[cold]
+    pub(super) fn refused(&mut self, tuple: &NatTuple, error: AllocationError) -> Verdict {
         let reason = match error {
             AllocationError::Refused(reason) => reason,
             // The allocator broke its own pool's rules, or cannot keep them.
@@ -279,29 +301,14 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         })
     }
 
-    /// Whether answers to a session from `tuple.source` through `public` could be mistaken for
-    /// those of another one. They cannot where sources are leased; without a lease the addresses
-    /// of two VPCs may clash.
+    /// Whether answers to a session of that mapping could be mistaken for those of another one. They
+    /// cannot where sources are leased; without a lease the addresses of two VPCs may clash.
     fn check_unique(
         &self,
-        tuple: &NatTuple,
-        public: SocketAddr,
+        mapping: &MappingInfo,
         remote_outside: SocketAddr,
     ) -> Result<(), Verdict> {
-        let icmp = tuple.protocol == Protocol::Icmp;
-        let answers = FlowKey {
-            vpc: tuple.destination_vpc,
-            protocol: tuple.protocol,
-            source: remote_outside.ip(),
-            destination: public.ip(),
-            source_port: NatPort::new(if icmp {
-                public.port()
-            } else {
-                remote_outside.port()
-            }),
-            destination_port: NatPort::new(public.port()),
-        };
-        match self.sessions.find(&answers) {
+        match self.sessions.find(&mapping.answer(remote_outside)) {
             Some(_) => Err(Verdict::Dropped(DropReason::TupleInUse)),
             None => Ok(()),
         }
@@ -309,7 +316,7 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
 }
 
 /// Whether a segment that belongs to no session may make one.
-fn check_flags(flags: Option<TcpFlags>, pickup: TcpPickup) -> Result<(), Verdict> {
+pub(super) fn check_flags(flags: Option<TcpFlags>, pickup: TcpPickup) -> Result<(), Verdict> {
     let Some(flags) = flags else { return Ok(()) };
     if flags.syn() && (flags.fin() || flags.rst()) {
         return Err(Verdict::Dropped(DropReason::BadTcpFlags));

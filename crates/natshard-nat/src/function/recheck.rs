@@ -9,9 +9,8 @@ use super::outbound::is_given;
 use crate::allocator::NatAllocator;
 use crate::config::Withdrawn;
 use crate::event::Sink;
-use crate::port::NatPort;
 use crate::reason::EndReason;
-use crate::session::{FlowKey, NatSession, NatSessionManager, SessionId};
+use crate::session::{NatSession, NatSessionManager, SessionId};
 
 impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, A, M, S> {
     /// Checks a session against the current configuration; whether it goes on.
@@ -19,14 +18,7 @@ impl<'a, A: NatAllocator, M: NatSessionManager<A::Lease>, S: Sink> NatBurst<'a, 
         let session = self.sessions.session(id);
         let (info, was_hairpin) = (session.info(), session.is_hairpin());
         let mapping = info.mapping;
-        let outward = FlowKey {
-            vpc: mapping.inside_vpc,
-            protocol: mapping.protocol,
-            source: mapping.inside.ip(),
-            destination: info.remote.ip(),
-            source_port: NatPort::new(mapping.inside.port()),
-            destination_port: NatPort::new(info.remote.port()),
-        };
+        let outward = mapping.question(info.remote);
         let hairpin = self.is_public(mapping.outside_vpc, mapping.protocol, info.remote_outside);
         let translated = mapping.public != mapping.inside;
         let found = self

@@ -5,11 +5,14 @@
 //! [`apply`](super::apply). Nothing is decided here: a packet that is plain is one whose
 //! [`View`](super::View) says the same, and one that is not goes the long way, malformed or not.
 
+use std::net::IpAddr;
+
 use natshard::Protocol;
 
 use super::checksum::{Delta, Zero};
 use super::{HopLimit, Link, TcpFlags, Transport, View};
 use crate::addr::Addr;
+use crate::port::NatPort;
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -53,9 +56,13 @@ impl Replacement {
         // 2^32 - 1. A word of zero that becomes zero adds 65535, which is nothing.
         let [a, b] = old.0;
         let [c, d] = new.0;
+        let fold = |sum: u64| (sum >> 16) + (sum & 0xffff);
+        if (a | c == 0) & ((b | d) >> 32 == 0) {
+            // IPv4: what the upper words would add is nothing.
+            return fold(fold(fold(b + u64::from(!(d as u32))))) as u16;
+        }
         let halves = |word: u64| (word >> 32) + (word & 0xffff_ffff);
         let sum = halves(a) + halves(b) + halves(!c) + halves(!d);
-        let fold = |sum: u64| (sum >> 16) + (sum & 0xffff);
         fold(fold(fold(sum))) as u16
     }
 
@@ -82,6 +89,32 @@ impl PlainPacket {
             6 => v6(packet, network),
             _ => None,
         }
+    }
+
+    /// Of a TCP segment.
+    #[inline]
+    pub(crate) fn tcp_flags(&self) -> Option<TcpFlags> {
+        (self.protocol == Protocol::Tcp).then_some(self.flags)
+    }
+
+    #[inline]
+    pub(crate) const fn source(&self) -> IpAddr {
+        self.source.ip(self.v6)
+    }
+
+    #[inline]
+    pub(crate) const fn destination(&self) -> IpAddr {
+        self.destination.ip(self.v6)
+    }
+
+    #[inline]
+    pub(crate) const fn source_port(&self) -> NatPort {
+        NatPort::new((self.ports >> 16) as u16)
+    }
+
+    #[inline]
+    pub(crate) const fn destination_port(&self) -> NatPort {
+        NatPort::new(self.ports as u16)
     }
 
     /// What [`dissect`](super::dissect()) says about the frame this packet is of.
@@ -124,11 +157,10 @@ impl PlainPacket {
         let Some(packet) = frame.get_mut(usize::from(self.network)..) else {
             return;
         };
-        let old_port = match new.end {
-            End::Source => self.ports >> 16,
-            End::Destination => self.ports,
-        };
         let second = new.end == End::Destination;
+        let below = if second { 0 } else { 16 };
+        let old_port = self.ports >> below & 0xffff;
+        let ports = self.ports & !(0xffff << below) | u32::from(new.port) << below;
         let at = if self.v6 {
             if hop_limit == HopLimit::Decrement {
                 packet[7] -= 1;
@@ -156,17 +188,19 @@ impl PlainPacket {
             20
         };
         let is_tcp = self.protocol == Protocol::Tcp;
-        let checksum_at = at + if is_tcp { 16 } else { 6 };
-        let zero = if is_tcp { Zero::Plus } else { Zero::Minus };
-        let port_at = if second { at + 2 } else { at };
-        if let Some(port) = packet.get_mut(port_at..port_at + 2) {
-            port.copy_from_slice(&new.port.to_be_bytes());
+        let Some(transport) = packet.get_mut(at..) else {
+            return;
+        };
+        if let Some(both) = transport.first_chunk_mut() {
+            *both = ports.to_be_bytes();
         }
-        if let Some([high, low]) = packet.get_mut(checksum_at..checksum_at + 2) {
+        let checksum_at = if is_tcp { 16 } else { 6 };
+        let zero = if is_tcp { Zero::Plus } else { Zero::Minus };
+        if let Some([high, low]) = transport.get_mut(checksum_at..checksum_at + 2) {
             let old = u16::from_be_bytes([*high, *low]);
-            let ports = (old_port & 0xffff) + u32::from(!new.port);
-            let transport = Delta::of_sum(u32::from(new.address_delta) + ports);
-            [*high, *low] = transport.update(old, zero, zero).to_be_bytes();
+            let change = old_port + u32::from(!new.port);
+            let delta = Delta::of_sum(u32::from(new.address_delta) + change);
+            [*high, *low] = delta.update(old, zero, zero).to_be_bytes();
         }
     }
 }

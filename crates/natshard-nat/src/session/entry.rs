@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use natshard::{Protocol, Reason, Tick};
 
 use super::{FlowKey, TcpState};
-use crate::addr::Addr;
+use crate::addr::{Addr, is_translatable};
 use crate::config::PeeringIndex;
 use crate::reason::EndReason;
 use crate::tuple::VpcId;
@@ -44,14 +44,13 @@ impl Kind {
 
     #[inline]
     pub(super) const fn of(protocol: Protocol, v6: bool) -> Self {
-        match (protocol, v6) {
-            (Protocol::Tcp, false) => Kind::Tcp4,
-            (Protocol::Tcp, true) => Kind::Tcp6,
-            (Protocol::Udp, false) => Kind::Udp4,
-            (Protocol::Udp, true) => Kind::Udp6,
-            (Protocol::Icmp, false) => Kind::Icmp4,
-            (Protocol::Icmp, true) => Kind::Icmp6,
-        }
+        // Looked up rather than branched to: which packet is of which protocol is not to be foreseen.
+        const KINDS: [[Kind; 2]; 3] = [
+            [Kind::Tcp4, Kind::Tcp6],
+            [Kind::Udp4, Kind::Udp6],
+            [Kind::Icmp4, Kind::Icmp6],
+        ];
+        KINDS[protocol.as_index()][v6 as usize]
     }
 
     #[inline]
@@ -134,12 +133,6 @@ impl Key {
             vpc: outside_vpc.as_u32(),
             kind,
         }
-    }
-
-    /// Of a public address, whatever the port.
-    #[inline]
-    pub(super) const fn of_address(outside_vpc: VpcId, v6: bool, public: Addr) -> Self {
-        Key::of_public(outside_vpc, Kind::of(Protocol::Tcp, v6), public, 0)
     }
 
     /// Of the sessions of a mapping with one remote address.
@@ -352,9 +345,13 @@ impl Ends {
         Key::of_host(self.vpcs, self.kind.is_v6(), self.inside)
     }
 
+    /// Whether packets in plain form of a session towards a remote address that is the same on
+    /// both sides may take the short way: the source is translated, to an address that the long way
+    /// does not look at more closely. Nor must it look so at the other two.
     #[inline]
-    pub(super) const fn address_key(&self) -> Key {
-        Key::of_address(self.vpcs[1], self.kind.is_v6(), self.public)
+    pub(super) fn is_plain(&self) -> bool {
+        let is_translated = self.inside_port != self.public_port || self.inside != self.public;
+        !self.kind.is_icmp() && is_translated && is_translatable(self.public.ip(self.kind.is_v6()))
     }
 
     /// The inside and the public tuple.

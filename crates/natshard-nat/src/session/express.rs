@@ -8,7 +8,7 @@ use natshard::{Protocol, Tick};
 
 use super::entry::{End, Ends, Key, Kind, PLAIN, REDIRECT, Session, Wide};
 use super::slab::Slab;
-use super::table::{SessionTable, flow_of};
+use super::table::{HALVES, SessionTable, flow_of};
 use super::{Half, TcpPhase};
 use crate::addr::Addr;
 use crate::config::NatConfig;
@@ -30,7 +30,7 @@ pub struct Moment<'a> {
 /// leads to is compared with the packet, and looked for again if it is another's.
 #[derive(Clone, Copy, Debug)]
 pub struct Hint {
-    hash: u32,
+    pub(super) hash: u32,
     /// An index entry that may be the packet's.
     entry: Option<u32>,
 }
@@ -51,6 +51,17 @@ pub struct Passage {
     pub(crate) replacement: Replacement,
 }
 
+/// What came of letting a plain packet travel.
+#[derive(Clone, Copy, Debug)]
+pub enum Travel {
+    /// It went along its session.
+    Along(Passage),
+    /// Surely no session is its own. Nothing has been changed.
+    Stranger,
+    /// It has to be looked at more closely. Nothing has been changed.
+    Closer,
+}
+
 /// Sessions of a table that does not fit the caches: from here on it pays to look ahead. Few, so
 /// that tests do both.
 const MISSES: usize = if cfg!(test) { 8 } else { 4096 };
@@ -66,30 +77,38 @@ fn key_of(vpc: VpcId, packet: &PlainPacket) -> Key {
     }
 }
 
-/// Whether a packet belongs to a half of a session that takes the short way.
-#[inline(always)]
-fn reads_plain(wides: &Slab<Wide>, session: &Session, half: Half, key: &Key) -> bool {
-    let at = half as usize;
-    let ports = u32::from(session.ports[at]) << 16 | u32::from(session.ports[at + 1]);
-    if session.kind != key.kind
-        || session.flags & PLAIN == 0
-        || ports != key.ports
-        || session.vpcs[at].as_u32() != key.vpc
-    {
-        return false;
-    }
-    if key.kind.is_v6() {
-        let wide = &wides[session.addresses[0]].addresses;
-        return wide[at] == key.source && wide[at + 1] == key.destination;
-    }
-    session.addresses[at] == key.source.low() && session.addresses[at + 1] == key.destination.low()
+/// What a packet reads, where it is: copies of it would want more registers than there are.
+#[derive(Clone, Copy)]
+struct Reading<'a> {
+    packet: &'a PlainPacket,
+    vpc: u32,
+    kind: Kind,
 }
 
-#[inline(always)]
-fn is_plain_flow(sessions: &Slab<Session>, wides: &Slab<Wide>, entry: u32, key: &Key) -> bool {
-    let (index, half) = flow_of(entry);
-    let session = sessions.get(index);
-    session.is_some_and(|session| reads_plain(wides, session, half, key))
+impl Reading<'_> {
+    /// Whether the packet belongs to a half of a session, which takes the short way.
+    #[inline(always)]
+    fn is_of_half(self, wides: &Slab<Wide>, session: &Session, half: Half) -> bool {
+        let (at, packet) = (half as usize, self.packet);
+        let ports = u32::from(session.ports[at]) << 16 | u32::from(session.ports[at + 1]);
+        if session.kind != self.kind
+            || ports != packet.ports
+            || session.vpcs[at].as_u32() != self.vpc
+        {
+            return false;
+        }
+        if packet.v6 {
+            return reads_wide(&wides[session.addresses[0]], at, packet);
+        }
+        session.addresses[at] == packet.source.low()
+            && session.addresses[at + 1] == packet.destination.low()
+    }
+}
+
+/// Apart, so that what IPv6 needs does not take registers from IPv4.
+#[inline(never)]
+fn reads_wide(wide: &Wide, at: usize, packet: &PlainPacket) -> bool {
+    wide.addresses[at] == packet.source && wide.addresses[at + 1] == packet.destination
 }
 
 impl<L> SessionTable<L> {
@@ -146,7 +165,7 @@ impl<L> SessionTable<L> {
             return;
         }
         let hash = |key: &Key| self.secret.hash(key);
-        for half in [Half::Inside, Half::Outside] {
+        for half in HALVES {
             self.flows.prefetch(hash(&self.key_of_half(session, half)));
         }
         let ends = self.ends_of(session);
@@ -164,8 +183,7 @@ impl<L> SessionTable<L> {
             .prefetch(self.secret.hash(&ends.answer_key(remote_outside)));
     }
 
-    /// Lets a packet travel along its session: notes what it shows and moves the deadline. `None`
-    /// if it has to go the long way, and nothing has been changed then.
+    /// Lets a packet travel along its session: notes what it shows and moves the deadline.
     #[inline(always)]
     pub(super) fn travel_along(
         &mut self,
@@ -173,70 +191,143 @@ impl<L> SessionTable<L> {
         packet: &PlainPacket,
         hint: &Hint,
         moment: &Moment<'_>,
-    ) -> Option<Passage> {
-        let key = key_of(vpc, packet);
-        let (sessions, wides) = (&mut self.sessions, &self.wides);
-        let hinted = hint
-            .entry
-            .filter(|entry| is_plain_flow(sessions, wides, *entry, &key));
-        let entry = match hinted {
-            Some(entry) => entry,
-            None => {
-                let is_it = |entry| is_plain_flow(sessions, wides, entry, &key);
-                self.flows.find(hint.hash, is_it)?
-            }
+    ) -> Travel {
+        let reading = Reading {
+            packet,
+            vpc: vpc.as_u32(),
+            kind: Kind::of(packet.protocol, packet.v6),
+        };
+        // Nearly always the first entry that looks like it is the packet's, or there is none.
+        let (entry, others) = match hint.entry {
+            None => self.flows.glance(hint.hash),
+            hinted => (hinted, true),
+        };
+        let Some(entry) = entry else {
+            return match others {
+                false => Travel::Stranger,
+                true => self.travel_searching(reading, hint, moment),
+            };
         };
         let (index, half) = flow_of(entry);
-        let session = sessions.get_mut(index)?;
-        if session.deadline <= moment.now || session.generation != moment.generation {
-            return None;
+        match self.sessions.get_mut(index) {
+            Some(session)
+                if session.flags & PLAIN != 0 && reading.is_of_half(&self.wides, session, half) =>
+            {
+                match pass(session, &self.wides, half, packet, moment) {
+                    Some(passage) => Travel::Along(passage),
+                    None => Travel::Closer,
+                }
+            }
+            _ => self.travel_searching(reading, hint, moment),
         }
-        let lifetimes = moment.config.lifetimes(session.peering);
-        let mut tcp = session.tcp;
-        let mut lifetime = lifetimes.of_plain(packet.protocol, half == Half::Outside);
-        // Nearly all packets are past this without a guess about their protocol.
-        if (packet.protocol == Protocol::Tcp) & !tcp.stays(packet.flags) {
-            tcp = tcp.after(half, packet.flags);
-            lifetime = match tcp.phase() {
-                TcpPhase::Established => lifetimes.tcp_established,
-                TcpPhase::Opening => lifetimes.tcp_transitory,
-                TcpPhase::Closed | TcpPhase::Reset => return None,
-            };
-        } else if lifetimes.has_well_known && packet.protocol == Protocol::Udp && lifetime != 0 {
-            lifetime = lifetimes.of_udp(session.ports[1]);
-        }
-        // A lifetime of zero, which does not prolong the session, ends now, before its deadline.
-        let deadline = Tick::from_millis(moment.now.as_millis().saturating_add(lifetime));
-        if (deadline < session.deadline) & (lifetime != 0) {
-            // The timer wheel has to know.
-            return None;
-        }
-        session.deadline = session.deadline.max(deadline);
-        session.tcp = tcp;
-        let from_inside = half == Half::Inside;
-        let at = if from_inside { 2 } else { 0 };
-        let there = session.address_delta;
-        let back = Replacement::reversed(there);
-        let address_delta = if from_inside { there } else { back };
-        let end = if from_inside {
-            packet::End::Source
-        } else {
-            packet::End::Destination
-        };
-        let address = if key.kind.is_v6() {
-            wides[session.addresses[0]].addresses[at]
-        } else {
-            Addr::v4(session.addresses[at])
-        };
-        Some(Passage {
-            half,
-            to: session.vpcs[1 - half as usize],
-            replacement: Replacement {
-                end,
-                address,
-                port: session.ports[at],
-                address_delta,
-            },
-        })
     }
+
+    /// The same, of whatever entry.
+    #[inline(never)]
+    fn travel_searching(
+        &mut self,
+        reading: Reading<'_>,
+        hint: &Hint,
+        moment: &Moment<'_>,
+    ) -> Travel {
+        let mut odd = false;
+        let is_it = |entry| {
+            let (index, half) = flow_of(entry);
+            match self.sessions.get(index) {
+                None => false,
+                // What its packets read is not all in the line.
+                Some(session) if session.flags & PLAIN == 0 => {
+                    odd = true;
+                    false
+                }
+                Some(session) => reading.is_of_half(&self.wides, session, half),
+            }
+        };
+        let Some(entry) = self.flows.find(hint.hash, is_it) else {
+            return if odd {
+                Travel::Closer
+            } else {
+                Travel::Stranger
+            };
+        };
+        let (index, half) = flow_of(entry);
+        match self.pass(index, half, reading.packet, moment) {
+            Some(passage) => Travel::Along(passage),
+            None => Travel::Closer,
+        }
+    }
+
+    /// Lets a packet travel along a session that it is known to belong to; `None` if it has to go
+    /// the long way, and nothing has been changed then.
+    #[inline]
+    pub(super) fn pass(
+        &mut self,
+        index: u32,
+        half: Half,
+        packet: &PlainPacket,
+        moment: &Moment<'_>,
+    ) -> Option<Passage> {
+        let session = self.sessions.get_mut(index)?;
+        pass(session, &self.wides, half, packet, moment)
+    }
+}
+
+#[inline(always)]
+fn pass(
+    session: &mut Session,
+    wides: &Slab<Wide>,
+    half: Half,
+    packet: &PlainPacket,
+    moment: &Moment<'_>,
+) -> Option<Passage> {
+    if session.deadline <= moment.now || session.generation != moment.generation {
+        return None;
+    }
+    let lifetimes = moment.config.lifetimes(session.peering);
+    let mut tcp = session.tcp;
+    let mut lifetime = lifetimes.of_plain(packet.protocol, half == Half::Outside);
+    // Nearly all packets are past this without a guess about their protocol.
+    if (packet.protocol == Protocol::Tcp) & !tcp.stays(packet.flags) {
+        tcp = tcp.after(half, packet.flags);
+        lifetime = match tcp.phase() {
+            TcpPhase::Established => lifetimes.tcp_established,
+            TcpPhase::Opening => lifetimes.tcp_transitory,
+            TcpPhase::Closed | TcpPhase::Reset => return None,
+        };
+    } else if lifetimes.has_well_known && packet.protocol == Protocol::Udp && lifetime != 0 {
+        lifetime = lifetimes.of_udp(session.ports[1]);
+    }
+    // A lifetime of zero, which does not prolong the session, ends now, before its deadline.
+    let deadline = Tick::from_millis(moment.now.as_millis().saturating_add(lifetime));
+    if (deadline < session.deadline) & (lifetime != 0) {
+        // The timer wheel has to know.
+        return None;
+    }
+    session.deadline = session.deadline.max(deadline);
+    session.tcp = tcp;
+    let from_inside = half == Half::Inside;
+    let at = if from_inside { 2 } else { 0 };
+    let there = session.address_delta;
+    let back = Replacement::reversed(there);
+    let address_delta = if from_inside { there } else { back };
+    let end = if from_inside {
+        packet::End::Source
+    } else {
+        packet::End::Destination
+    };
+    let address = if packet.v6 {
+        wides[session.addresses[0]].addresses[at]
+    } else {
+        Addr::v4(session.addresses[at])
+    };
+    Some(Passage {
+        half,
+        to: session.vpcs[1 - half as usize],
+        replacement: Replacement {
+            end,
+            address,
+            port: session.ports[at],
+            address_delta,
+        },
+    })
 }

@@ -22,6 +22,15 @@ struct Host {
 const _: () = assert!(size_of::<Option<Host>>() == 48);
 
 impl Host {
+    #[inline]
+    fn is(&self, key: &Key) -> bool {
+        let [inside, outside] = self.vpcs;
+        (self.host == key.source)
+            & (outside.as_u32() == key.destination.low())
+            & (inside.as_u32() == key.vpc)
+            & (self.v6 == key.kind.is_v6())
+    }
+
     const fn key(&self) -> Key {
         Key::of_host(self.vpcs, self.v6, self.host)
     }
@@ -44,7 +53,7 @@ impl Hosts {
 
     #[inline]
     fn find(&self, key: &Key, hash: u32) -> Option<u32> {
-        self.index.find(hash, |at| self.hosts[at].key() == *key)
+        self.index.find(hash, |at| self.hosts[at].is(key))
     }
 
     /// Begins to fetch what a host is found by.
@@ -53,29 +62,46 @@ impl Hosts {
         self.index.prefetch(hash);
     }
 
-    /// Counts a new mapping.
-    pub(super) fn join(&mut self, ends: &Ends, secret: &Secret) {
-        let key = ends.host_key();
-        let hash = secret.hash(&key);
-        let at = match self.find(&key, hash) {
+    /// The host of a key.
+    #[inline]
+    pub(super) fn place(&self, key: &Key, hash: u32) -> Option<u32> {
+        self.find(key, hash)
+    }
+
+    /// The host that was at a place and may have gone since.
+    #[inline]
+    fn still_at(&self, place: Option<u32>, key: &Key) -> Option<u32> {
+        let host = self.hosts.get(place?)?;
+        place.filter(|_| host.is(key))
+    }
+
+    /// Counts a new mapping of a host that was at a place, if it was anywhere.
+    #[inline]
+    pub(super) fn join(&mut self, ends: &Ends, place: Option<u32>, hash: u32, secret: &Secret) {
+        let at = match self.still_at(place, &ends.host_key()) {
             Some(at) => at,
-            None => {
-                let at = self.hosts.insert(Host {
-                    host: ends.inside,
-                    public: ends.public,
-                    vpcs: ends.vpcs,
-                    mappings: 0,
-                    v6: ends.kind.is_v6(),
-                });
-                let hosts = &self.hosts;
-                self.index
-                    .insert(hash, at, |at| secret.hash(&hosts[at].key()));
-                at
-            }
+            None => self.enter(ends, hash, secret),
         };
         let host = &mut self.hosts[at];
         host.mappings += 1;
         host.public = ends.public;
+    }
+
+    fn enter(&mut self, ends: &Ends, hash: u32, secret: &Secret) -> u32 {
+        if let Some(at) = self.find(&ends.host_key(), hash) {
+            return at;
+        }
+        let at = self.hosts.insert(Host {
+            host: ends.inside,
+            public: ends.public,
+            vpcs: ends.vpcs,
+            mappings: 0,
+            v6: ends.kind.is_v6(),
+        });
+        let hosts = &self.hosts;
+        self.index
+            .insert(hash, at, |at| secret.hash(&hosts[at].key()));
+        at
     }
 
     /// Takes a mapping off the count; the last one takes the host with it.
@@ -92,9 +118,10 @@ impl Hosts {
         }
     }
 
-    /// The public address of the host's latest mapping.
-    pub(super) fn public_address(&self, key: &Key, secret: &Secret) -> Option<Addr> {
-        let at = self.find(key, secret.hash(key))?;
+    /// The public address of the latest mapping of the host that was at a place.
+    #[inline]
+    pub(super) fn public_address(&self, place: Option<u32>, key: &Key) -> Option<Addr> {
+        let at = self.still_at(place, key)?;
         Some(self.hosts[at].public)
     }
 }

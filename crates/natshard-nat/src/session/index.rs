@@ -16,10 +16,10 @@
 //! the same entries in the same order. A table with ten entries per bucket grows so: every insertion
 //! moves the entries of one old bucket, front to back, and a hash belongs to the new buckets if its
 //! old bucket has been moved. Buckets lie in chunks that are made when the front reaches them and
-//! freed when it has left them.
+//! freed when it has left them; those that an index is made with lie in one piece.
 
 use super::slab::Slab;
-use crate::prefetch;
+use crate::{memory, prefetch};
 
 const WAYS: usize = 12;
 /// Entries per bucket, on the average, at which the table grows.
@@ -86,22 +86,35 @@ impl Bucket {
 #[derive(Clone, Debug, Default)]
 struct Buckets {
     count: usize,
+    /// Of the places in a chunk.
+    bits: u32,
     /// An empty chunk is one that is not there.
     chunks: Vec<Box<[Bucket]>>,
 }
 
 impl Buckets {
+    /// Buckets none of which is there yet.
     fn new(count: usize) -> Self {
         Buckets {
             count,
+            bits: CHUNK_BITS,
             chunks: vec![Box::default(); count.div_ceil(CHUNK)],
         }
     }
 
-    fn fill(&mut self) {
-        (0..self.chunks.len()).for_each(|chunk| self.make(chunk));
+    /// Buckets all of which are there.
+    fn whole(count: usize) -> Self {
+        let mut buckets = Vec::with_capacity(count);
+        memory::provide(&mut buckets);
+        buckets.resize(count, Bucket::EMPTY);
+        Buckets {
+            count,
+            bits: usize::BITS - 1,
+            chunks: vec![buckets.into_boxed_slice()],
+        }
     }
 
+    #[cold]
     fn make(&mut self, chunk: usize) {
         let size = CHUNK.min(self.count - chunk * CHUNK);
         self.chunks[chunk] = vec![Bucket::EMPTY; size].into_boxed_slice();
@@ -114,7 +127,8 @@ impl Buckets {
 
     #[inline]
     fn get(&self, at: usize) -> Option<&Bucket> {
-        self.chunks.get(at >> CHUNK_BITS)?.get(at % CHUNK)
+        let chunk = self.chunks.get(at >> self.bits)?;
+        chunk.get(at & ((1 << self.bits) - 1))
     }
 
     /// The bucket that the entries of a hash belong into.
@@ -124,14 +138,14 @@ impl Buckets {
     }
 
     /// The same, made if it is not there.
-    #[inline]
+    #[inline(always)]
     fn of_mut(&mut self, hash: u32) -> &mut Bucket {
         let at = self.home(hash);
-        let chunk = at >> CHUNK_BITS;
+        let chunk = at >> self.bits;
         if self.chunks[chunk].is_empty() {
             self.make(chunk);
         }
-        &mut self.chunks[chunk][at % CHUNK]
+        &mut self.chunks[chunk][at & ((1 << self.bits) - 1)]
     }
 }
 
@@ -156,11 +170,9 @@ pub(super) struct Index {
 impl Index {
     /// An index for so many entries; it grows beyond them.
     pub(super) fn with_capacity(entries: usize) -> Self {
-        let mut buckets = Buckets::new(entries.div_ceil(FULL).max(1));
-        buckets.fill();
         Index {
             len: 0,
-            buckets,
+            buckets: Buckets::whole(entries.div_ceil(FULL).max(1)),
             old: Buckets::default(),
             front: 0,
             nodes: Slab::with_capacity(0),
@@ -188,7 +200,7 @@ impl Index {
         self.old.count != 0 && self.old.home(hash) >= self.front
     }
 
-    #[inline]
+    #[inline(always)]
     fn bucket_mut(&mut self, hash: u32) -> &mut Bucket {
         if self.is_old(hash) {
             self.old.of_mut(hash)
@@ -205,23 +217,52 @@ impl Index {
         }
     }
 
+    /// The first entry with that hash, or one that looks like it, in its bucket, and whether there
+    /// may be further ones.
+    #[inline(always)]
+    pub(super) fn glance(&self, hash: u32) -> (Option<u32>, bool) {
+        let Some(bucket) = self.side(hash).of(hash) else {
+            return (None, false);
+        };
+        let places = bucket.places(tag(hash));
+        let first = bucket.values.get(places.trailing_zeros() as usize);
+        let others = places & places.wrapping_sub(1);
+        (first.copied(), (others != 0) | (bucket.more != NIL))
+    }
+
     /// The first entry with that hash, or one that looks like it, that `is_it`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find(&self, hash: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         let bucket = self.side(hash).of(hash)?;
         let mut places = bucket.places(tag(hash));
-        while places != 0 {
-            let value = bucket.values[places.trailing_zeros() as usize % WAYS];
+        let mut more = bucket.more;
+        loop {
+            // There is no place but has a value: having none is all there is to say.
+            let value = match bucket.values.get(places.trailing_zeros() as usize) {
+                Some(value) => {
+                    places &= places - 1;
+                    *value
+                }
+                None if more == NIL => return None,
+                None => {
+                    let (value, next) = self.behind(tag(hash), more)?;
+                    more = next;
+                    value
+                }
+            };
             if is_it(value) {
                 return Some(value);
             }
-            places &= places - 1;
         }
-        let mut more = bucket.more;
+    }
+
+    /// The first entry with that tag of a node and those behind it, and the node after it.
+    #[cold]
+    fn behind(&self, tag: u8, mut more: u32) -> Option<(u32, u32)> {
         while more != NIL {
             let node = &self.nodes[more];
-            if node.tag == tag(hash) && is_it(node.value) {
-                return Some(node.value);
+            if node.tag == tag {
+                return Some((node.value, node.next));
             }
             more = node.next;
         }
@@ -229,7 +270,7 @@ impl Index {
     }
 
     /// Adds an entry, which must not be there. `rehash` tells the hashes of others.
-    #[inline]
+    #[inline(always)]
     pub(super) fn insert(&mut self, hash: u32, value: u32, rehash: impl Fn(u32) -> u32) {
         if self.old.count != 0 {
             self.move_one(&rehash);
@@ -240,17 +281,23 @@ impl Index {
         self.put(hash, value);
     }
 
-    #[inline]
+    #[inline(always)]
     fn put(&mut self, hash: u32, value: u32) {
         let bucket = self.bucket_mut(hash);
-        let free = bucket.places(0);
-        if free != 0 {
-            let place = free.trailing_zeros() as usize % WAYS;
-            bucket.tags[place] = tag(hash);
-            bucket.values[place] = value;
+        let place = bucket.places(0).trailing_zeros() as usize;
+        if let (Some(free), Some(there)) =
+            (bucket.tags.get_mut(place), bucket.values.get_mut(place))
+        {
+            (*free, *there) = (tag(hash), value);
             return;
         }
         let next = bucket.more;
+        self.hang(hash, value, next);
+    }
+
+    /// Hangs an entry behind a full bucket.
+    #[cold]
+    fn hang(&mut self, hash: u32, value: u32, next: u32) {
         let node = self.nodes.insert(Node {
             value,
             next,
@@ -265,8 +312,8 @@ impl Index {
         let bucket = self.bucket_mut(hash);
         let mut places = bucket.places(tag(hash));
         while places != 0 {
-            let place = places.trailing_zeros() as usize % WAYS;
-            if bucket.values[place] == value {
+            let place = places.trailing_zeros() as usize;
+            if bucket.values.get(place) == Some(&value) {
                 bucket.tags[place] = 0;
                 if bucket.more != NIL {
                     self.move_in(hash, place);
@@ -338,8 +385,8 @@ impl Index {
         if self.front == self.old.count {
             self.old = Buckets::default();
             self.front = 0;
-        } else if self.front.is_multiple_of(CHUNK) {
-            self.old.chunks[at / CHUNK] = Box::default();
+        } else if self.front.trailing_zeros() >= self.old.bits {
+            self.old.chunks[at >> self.old.bits] = Box::default();
         }
         for (tag, value) in bucket.tags.into_iter().zip(bucket.values) {
             if tag != 0 {
@@ -360,7 +407,8 @@ impl Index {
         let fresh = self.buckets.chunks.iter().flat_map(|chunk| chunk.iter());
         let old = self.old.chunks.iter().flat_map(|chunk| chunk.iter());
         let (mut values, mut behind) = (Vec::new(), 0);
-        for bucket in fresh.chain(old.skip(self.front % CHUNK)) {
+        let left = self.front & ((1_usize << self.old.bits) - 1);
+        for bucket in fresh.chain(old.skip(left)) {
             let places = bucket.tags.iter().zip(&bucket.values);
             let used = places.filter(|(tag, _)| **tag != 0);
             values.extend(used.map(|(_, value)| *value));

@@ -4,20 +4,17 @@ use std::net::{IpAddr, SocketAddr};
 
 use natshard::{Protocol, Tick};
 
-use super::entry::{
-    Ends, HAIRPIN, Key, Kind, Listing, Mapping, NONE, Outcome, PLAIN, Pair, REDIRECT, Redirect,
-    Session, Wide, end_of,
-};
+use super::entry::{Ends, HAIRPIN, Key, Kind, PLAIN, REDIRECT, end_of};
 use super::shown::{TableSession, info_of};
-use super::table::{SessionTable, public_place};
+use super::table::SessionTable;
 use super::{
-    FlowKey, Half, Hint, MappingId, Moment, NatSessionManager, NewMapping, NewSession, Passage,
-    Removed, RemovedMapping, SessionId, TcpState,
+    Admitted, FlowKey, Half, Hint, MappingId, Moment, NatSessionManager, NewLease, NewMapping,
+    NewSession, Newcomer, Removed, RemovedMapping, SessionId, TcpState, Travel,
 };
 use crate::addr::{Addr, is_translatable};
 use crate::config::{Filtering, PeeringIndex};
 use crate::event::MappingInfo;
-use crate::packet::{PlainPacket, Replacement};
+use crate::packet::PlainPacket;
 use crate::reason::EndReason;
 use crate::tuple::VpcId;
 
@@ -73,10 +70,7 @@ impl<L> NatSessionManager<L> for SessionTable<L> {
         let kind = Kind::of(protocol, inside.is_ipv6());
         let (address, port) = end_of(inside);
         let key = Key::of_inside([inside_vpc, outside_vpc], kind, address, port);
-        let found = self.by_inside.find(self.secret.hash(&key), |index| {
-            self.ends(&self.mappings[index]).inside_key() == key
-        })?;
-        Some(MappingId(found))
+        self.inside_mapping(self.secret.hash(&key), &key)
     }
 
     fn mapping_of_public(
@@ -86,15 +80,7 @@ impl<L> NatSessionManager<L> for SessionTable<L> {
         public: SocketAddr,
     ) -> Option<MappingId> {
         let kind = Kind::of(protocol, public.is_ipv6());
-        let (address, port) = end_of(public);
-        let any = Key::of_address(outside_vpc, kind.is_v6(), address);
-        if self.publics[public_place(self.secret.hash(&any))] == 0 {
-            return None;
-        }
-        let key = Key::of_public(outside_vpc, kind, address, port);
-        let found = self.by_public.find(self.secret.hash(&key), |index| {
-            self.ends(&self.mappings[index]).public_key() == key
-        })?;
+        let found = self.public_mapping(outside_vpc, kind, end_of(public))?;
         Some(MappingId(found))
     }
 
@@ -118,7 +104,8 @@ impl<L> NatSessionManager<L> for SessionTable<L> {
         host: IpAddr,
     ) -> Option<IpAddr> {
         let key = Key::of_host([inside_vpc, outside_vpc], host.is_ipv6(), Addr::of(host));
-        let public = self.hosts.public_address(&key, &self.secret)?;
+        let place = self.hosts.place(&key, self.secret.hash(&key));
+        let public = self.hosts.public_address(place, &key)?;
         Some(public.ip(host.is_ipv6()))
     }
 
@@ -137,65 +124,30 @@ impl<L> NatSessionManager<L> for SessionTable<L> {
                 endpoint_independent,
             } => {
                 let ends = Ends::of(&info);
-                (self.new_mapping(&ends, lease, endpoint_independent), ends)
+                let mapping = self.mapping_with(&ends, lease, endpoint_independent);
+                let hashes = self.mapping_hashes(&ends);
+                (self.insert_mapping(mapping, &ends, &hashes), ends)
             }
         };
-        let (remote, outside) = (end_of(new.remote), end_of(new.remote_outside));
-        let redirected = new.remote != new.remote_outside;
-        let [inside, public] = ends.tuples();
+        let remotes = [end_of(new.remote), end_of(new.remote_outside)];
+        let [remote, outside] = remotes;
         let mut flags = 0;
-        if !redirected
-            && !new.hairpin
-            && !ends.kind.is_icmp()
-            && inside != public
-            && [inside, public, new.remote]
-                .iter()
-                .all(|it| is_translatable(it.ip()))
+        if remote != outside {
+            flags |= REDIRECT;
+        } else if !new.hairpin
+            && ends.is_plain()
+            && is_translatable(new.remote.ip())
+            && is_translatable(ends.tuples()[0].ip())
         {
             flags |= PLAIN;
-        }
-        if redirected {
-            flags |= REDIRECT;
         }
         if new.hairpin {
             flags |= HAIRPIN;
         }
-        let mut addresses = [ends.inside.low(), remote.0.low(), ends.public.low()];
-        if ends.kind.is_v6() {
-            addresses[0] = self.wides.insert(Wide {
-                addresses: [ends.inside, remote.0, ends.public],
-            });
-        }
-        if redirected {
-            addresses[1] = self.redirects.insert(Redirect {
-                remote: remote.0,
-                outside: outside.0,
-                outside_port: outside.1,
-            });
-        }
-        let index = self.sessions.insert(Session {
-            addresses,
-            vpcs: ends.vpcs,
-            ports: [ends.inside_port, remote.1, ends.public_port],
-            address_delta: Replacement::delta(ends.inside, ends.public),
-            peer_next: NONE,
-            deadline: new.deadline,
-            mapping,
-            generation: new.generation,
-            peering: new.peering,
-            armed: 0,
-            peer_prev: NONE,
-            kind: ends.kind,
-            flags,
-            tcp: TcpState::NEW,
-        });
-        let armed = self.wheel.insert(index, new.deadline);
-        let session = &mut self.sessions[index];
-        session.armed = armed;
-        session.peer_next = index;
-        session.peer_prev = index;
-        self.join_peers(index);
-        self.list_flows(index, [ends.question_key(remote), ends.answer_key(outside)]);
+        let made = (mapping, new.peering, new.generation, new.deadline);
+        let index = self.insert_session(&ends, remotes, flags, made);
+        let keys = [ends.question_key(remote), ends.answer_key(outside)];
+        self.list_flows(index, self.flow_hashes(&keys));
         SessionId(index)
     }
 
@@ -224,7 +176,8 @@ impl<L> NatSessionManager<L> for SessionTable<L> {
         let session = &self.sessions[id.0];
         let (ends, [remote, outside]) = (self.ends_of(session), self.remotes(session));
         let info = info_of(&ends, remote, outside);
-        self.unlist_flows(id.0, [ends.question_key(remote), ends.answer_key(outside)]);
+        let keys = [ends.question_key(remote), ends.answer_key(outside)];
+        self.unlist_flows(id.0, self.flow_hashes(&keys));
         self.leave_peers(id.0);
         let session = self.sessions.remove(id.0);
         self.wheel.remove(id.0, session.armed);
@@ -265,15 +218,42 @@ impl<L> NatSessionManager<L> for SessionTable<L> {
         self.approach_to(vpc, packet, hint);
     }
 
-    #[inline]
+    #[inline(always)]
     fn travel(
         &mut self,
         vpc: VpcId,
         packet: &PlainPacket,
         hint: &Hint,
         moment: &Moment<'_>,
-    ) -> Option<Passage> {
+    ) -> Travel {
         self.travel_along(vpc, packet, hint, moment)
+    }
+
+    #[inline]
+    fn newcomer(
+        &self,
+        vpcs: [VpcId; 2],
+        endpoint_independent: bool,
+        packet: &PlainPacket,
+        hint: &Hint,
+    ) -> Option<Newcomer> {
+        self.newcomer_of(vpcs, endpoint_independent, packet, hint)
+    }
+
+    #[inline]
+    fn pair(&self, newcomer: &Newcomer, packet: &PlainPacket) -> Option<IpAddr> {
+        Some(self.pair_of(newcomer, packet)?.ip(packet.v6))
+    }
+
+    #[inline]
+    fn admit(
+        &mut self,
+        newcomer: &Newcomer,
+        packet: &PlainPacket,
+        new: NewLease<L>,
+        moment: &Moment<'_>,
+    ) -> Result<Admitted, L> {
+        self.admit_newcomer(newcomer, packet, new, moment)
     }
 
     fn expired(&mut self, now: Tick, budget: &mut usize) -> Option<SessionId> {
@@ -299,35 +279,5 @@ impl<L> NatSessionManager<L> for SessionTable<L> {
             }
         }
         None
-    }
-}
-
-impl<L> SessionTable<L> {
-    fn new_mapping(&mut self, ends: &Ends, lease: Option<L>, endpoint_independent: bool) -> u32 {
-        let (mut inside, public) = (ends.inside.low(), ends.public.low());
-        if ends.kind.is_v6() {
-            inside = self.pairs.insert(Pair {
-                inside: ends.inside,
-                public: ends.public,
-            });
-        }
-        let mapping = Mapping {
-            inside,
-            public,
-            vpcs: ends.vpcs,
-            inside_port: ends.inside_port,
-            public_port: ends.public_port,
-            sessions: 0,
-            first: NONE,
-            kind: ends.kind,
-            listing: match endpoint_independent {
-                true => Listing::ByBoth,
-                false => Listing::ByPublic,
-            },
-            outcome: Outcome::Unused,
-            crowded: false,
-            lease,
-        };
-        self.insert_mapping(mapping, ends)
     }
 }

@@ -6,7 +6,9 @@ mod express;
 mod hash;
 mod hosts;
 mod index;
+mod making;
 mod manager;
+mod opening;
 mod places;
 mod shown;
 mod slab;
@@ -18,7 +20,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use natshard::{Protocol, Reason, Tick};
 
-pub use express::{Hint, Moment, Passage};
+pub use express::{Hint, Moment, Passage, Travel};
+pub use opening::{Admitted, NewLease, Newcomer};
 pub use shown::TableSession;
 pub use table::SessionTable;
 pub use tcp::{TcpPhase, TcpState};
@@ -55,6 +58,52 @@ pub struct FlowKey {
     pub source_port: NatPort,
     /// Destination port; the identifier of an ICMP query again.
     pub destination_port: NatPort,
+}
+
+impl MappingInfo {
+    /// What packets of the inside endpoint to a remote one read on arrival.
+    pub(crate) const fn question(&self, remote: SocketAddr) -> FlowKey {
+        key_between(
+            self.inside_vpc,
+            self.protocol,
+            self.inside,
+            remote,
+            self.inside,
+        )
+    }
+
+    /// What answers of a remote endpoint, as it is addressed outside, read on arrival.
+    pub(crate) const fn answer(&self, remote: SocketAddr) -> FlowKey {
+        key_between(
+            self.outside_vpc,
+            self.protocol,
+            remote,
+            self.public,
+            self.public,
+        )
+    }
+}
+
+/// Of ICMP both ports are the identifier, which is that of the `mapped` end.
+const fn key_between(
+    vpc: VpcId,
+    protocol: Protocol,
+    source: SocketAddr,
+    destination: SocketAddr,
+    mapped: SocketAddr,
+) -> FlowKey {
+    let (source_port, destination_port) = match protocol {
+        Protocol::Tcp | Protocol::Udp => (source.port(), destination.port()),
+        Protocol::Icmp => (mapped.port(), mapped.port()),
+    };
+    FlowKey {
+        vpc,
+        protocol,
+        source: source.ip(),
+        destination: destination.ip(),
+        source_port: NatPort::new(source_port),
+        destination_port: NatPort::new(destination_port),
+    }
 }
 
 /// A session of one manager; may be given to another session after this one has ended.
@@ -266,16 +315,56 @@ pub trait NatSessionManager<L> {
     }
 
     /// Lets a packet travel along its session, if it has one that lives and is not to be looked at
-    /// more closely: notes what the packet shows, and moves the deadline. `None` changes nothing.
+    /// more closely: notes what the packet shows, and moves the deadline.
     fn travel(
         &mut self,
         vpc: VpcId,
         packet: &PlainPacket,
         hint: &Hint,
         moment: &Moment<'_>,
-    ) -> Option<Passage> {
+    ) -> Travel {
         let _ = (vpc, packet, hint, moment);
+        Travel::Closer
+    }
+
+    /// The sender of a [`Stranger`](Travel::Stranger) that goes from one VPC to the other, if it
+    /// is to have a mapping of its own, and does not send to a public tuple of either.
+    ///
+    /// This method and the two that follow are the short way of first packets; what is said of
+    /// [`hint`](Self::hint) holds for them.
+    fn newcomer(
+        &self,
+        vpcs: [VpcId; 2],
+        endpoint_independent: bool,
+        packet: &PlainPacket,
+        hint: &Hint,
+    ) -> Option<Newcomer> {
+        let _ = (vpcs, endpoint_independent, packet, hint);
         None
+    }
+
+    /// The public address that mappings of the newcomer's host share.
+    fn pair(&self, newcomer: &Newcomer, packet: &PlainPacket) -> Option<IpAddr> {
+        let [inside, outside] = newcomer.vpcs();
+        self.paired_address(inside, outside, packet.source())
+    }
+
+    /// Takes the session of a newcomer in and lets its packet [`travel`](Self::travel) along it.
+    ///
+    /// # Errors
+    /// The lease, if answers could be mistaken for those of another session.
+    ///
+    /// # Panics
+    /// If the manager is full.
+    fn admit(
+        &mut self,
+        newcomer: &Newcomer,
+        packet: &PlainPacket,
+        new: NewLease<L>,
+        moment: &Moment<'_>,
+    ) -> Result<Admitted, L> {
+        let _ = (newcomer, packet, moment);
+        Err(new.lease)
     }
 
     /// The next session whose deadline is not after `now`. Costs one of `budget` for every entry

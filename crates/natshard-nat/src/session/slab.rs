@@ -1,6 +1,9 @@
 //! Slots that keep their index while they are in use.
 //!
-//! They lie in chunks, so that a slab grows without moving what it holds.
+//! What a slab is made for lies in one piece; beyond that it grows in chunks, without moving what it
+//! holds.
+
+use crate::memory;
 
 const NIL: u32 = u32::MAX;
 
@@ -15,6 +18,10 @@ enum Slot<T> {
 /// A growing array with a free list; the slot freed last is used first, while it is still cached.
 #[derive(Debug)]
 pub(super) struct Slab<T, const BITS: u32 = 12> {
+    /// The slots that there was room for from the beginning.
+    first: Vec<Slot<T>>,
+    room: u32,
+    /// Those after them.
     chunks: Vec<Vec<Slot<T>>>,
     slots: u32,
     free: u32,
@@ -25,9 +32,12 @@ impl<T, const BITS: u32> Slab<T, BITS> {
     const CHUNK: usize = 1 << BITS;
 
     pub(super) fn with_capacity(slots: usize) -> Self {
-        let chunks = 0..slots.div_ceil(Self::CHUNK);
+        let mut first = Vec::with_capacity(slots);
+        memory::provide(&mut first);
         Slab {
-            chunks: chunks.map(|_| Vec::with_capacity(Self::CHUNK)).collect(),
+            first,
+            room: slots as u32,
+            chunks: Vec::new(),
             slots: 0,
             free: NIL,
             used: 0,
@@ -44,29 +54,48 @@ impl<T, const BITS: u32> Slab<T, BITS> {
         self.slots
     }
 
-    #[inline]
+    #[inline(always)]
     fn slot(&self, index: u32) -> Option<&Slot<T>> {
+        match self.first.get(index as usize) {
+            None => self.later(index),
+            slot => slot,
+        }
+    }
+
+    #[inline]
+    fn later(&self, index: u32) -> Option<&Slot<T>> {
+        let index = index.checked_sub(self.room)?;
         let chunk = self.chunks.get((index >> BITS) as usize)?;
         chunk.get(index as usize % Self::CHUNK)
     }
 
-    #[inline]
+    #[inline(always)]
     fn slot_mut(&mut self, index: u32) -> Option<&mut Slot<T>> {
-        let chunk = self.chunks.get_mut((index >> BITS) as usize)?;
-        chunk.get_mut(index as usize % Self::CHUNK)
+        match self.first.get_mut(index as usize) {
+            None => {
+                let index = index.checked_sub(self.room)?;
+                let chunk = self.chunks.get_mut((index >> BITS) as usize)?;
+                chunk.get_mut(index as usize % Self::CHUNK)
+            }
+            slot => slot,
+        }
     }
 
+    /// The slot that the next value goes into.
+    #[inline]
+    pub(super) const fn next(&self) -> u32 {
+        if self.free == NIL {
+            self.slots
+        } else {
+            self.free
+        }
+    }
+
+    #[inline(always)]
     pub(super) fn insert(&mut self, value: T) -> u32 {
         self.used += 1;
         if self.free == NIL {
-            let index = self.slots;
-            self.slots += 1;
-            let chunk = (index >> BITS) as usize;
-            if chunk == self.chunks.len() {
-                self.chunks.push(Vec::with_capacity(Self::CHUNK));
-            }
-            self.chunks[chunk].push(Slot::Used(value));
-            return index;
+            return self.extend(value);
         }
         let index = self.free;
         let slot = self.slot_mut(index).expect("the free list names slots");
@@ -77,6 +106,24 @@ impl<T, const BITS: u32> Slab<T, BITS> {
         index
     }
 
+    /// Uses a slot that was never used.
+    fn extend(&mut self, value: T) -> u32 {
+        let index = self.slots;
+        self.slots += 1;
+        match index.checked_sub(self.room) {
+            None => self.first.push(Slot::Used(value)),
+            Some(later) => {
+                let chunk = (later >> BITS) as usize;
+                if chunk == self.chunks.len() {
+                    self.chunks.push(Vec::with_capacity(Self::CHUNK));
+                }
+                self.chunks[chunk].push(Slot::Used(value));
+            }
+        }
+        index
+    }
+
+    #[inline]
     pub(super) fn remove(&mut self, index: u32) -> T {
         let free = Slot::Free(self.free);
         match self

@@ -13,6 +13,7 @@ use super::shown::TableSession;
 use super::slab::Slab;
 use super::timer::{Armed, Wheel};
 use super::{Half, NatSessionManager, SessionId};
+use crate::addr::Addr;
 use crate::tuple::VpcId;
 
 /// The default [`NatSessionManager`].
@@ -56,10 +57,25 @@ pub struct SessionTable<L> {
 
 pub(super) const PUBLICS: usize = 2048;
 
-/// The place of a public address among [`SessionTable::publics`].
+/// What a mapping is entered under.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MappingHashes {
+    pub(super) inside: u32,
+    pub(super) public: u32,
+    pub(super) host: u32,
+    /// Where the host is, if that is known.
+    pub(super) place: Option<u32>,
+}
+
+/// The place of a public address of a VPC among [`SessionTable::publics`]. Not secret: whoever sends
+/// to addresses that share a place with a public one has them looked up, and that is all.
 #[inline]
-pub(super) const fn public_place(hash: u32) -> usize {
-    (hash >> (u32::BITS - PUBLICS.ilog2())) as usize
+pub(super) const fn public_place(outside: VpcId, public: Addr) -> usize {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let Addr([high, low]) = public;
+    let vpc = (outside.as_u32() as u64).rotate_right(24);
+    let mixed = (high.rotate_left(32) ^ low ^ vpc).wrapping_mul(ODD);
+    (mixed >> (u64::BITS - PUBLICS.ilog2())) as usize
 }
 
 impl<L> SessionTable<L> {
@@ -73,7 +89,8 @@ impl<L> SessionTable<L> {
     }
 
     /// A table of so many sessions whose memory is all there from the beginning, unless IPv6 or
-    /// translated destinations want more.
+    /// translated destinations want more; in huge pages where the system has them (Linux, unless
+    /// `/sys/kernel/mm/transparent_hugepage/enabled` says `never`).
     #[must_use]
     pub fn preallocated(limit: usize) -> Self {
         Self::with_capacity(limit, limit.min(Self::MAX_SESSIONS))
@@ -136,24 +153,41 @@ impl<L> SessionTable<L> {
         ends_in(&self.pairs, mapping)
     }
 
-    pub(super) fn insert_mapping(&mut self, mapping: Mapping<L>, ends: &Ends) -> u32 {
+    #[inline(always)]
+    pub(super) fn insert_mapping(
+        &mut self,
+        mapping: Mapping<L>,
+        ends: &Ends,
+        hashes: &MappingHashes,
+    ) -> u32 {
         self.last_outside = ends.vpcs[1];
         let by_inside = mapping.listing == Listing::ByBoth;
         let index = self.mappings.insert(mapping);
         let (mappings, pairs, secret) = (&self.mappings, &self.pairs, &self.secret);
         if by_inside {
-            let hash = secret.hash(&ends.inside_key());
-            self.by_inside.insert(hash, index, |index| {
+            self.by_inside.insert(hashes.inside, index, |index| {
                 secret.hash(&ends_in(pairs, &mappings[index]).inside_key())
             });
         }
-        let hash = secret.hash(&ends.public_key());
-        self.by_public.insert(hash, index, |index| {
+        self.by_public.insert(hashes.public, index, |index| {
             secret.hash(&ends_in(pairs, &mappings[index]).public_key())
         });
-        self.publics[public_place(secret.hash(&ends.address_key()))] += 1;
-        self.hosts.join(ends, secret);
+        self.publics[public_place(ends.vpcs[1], ends.public)] += 1;
+        self.hosts.join(ends, hashes.place, hashes.host, secret);
         index
+    }
+
+    pub(super) fn mapping_hashes(&self, ends: &Ends) -> MappingHashes {
+        MappingHashes {
+            inside: self.secret.hash(&ends.inside_key()),
+            public: self.secret.hash(&ends.public_key()),
+            host: self.secret.hash(&ends.host_key()),
+            place: None,
+        }
+    }
+
+    pub(super) fn flow_hashes(&self, keys: &[Key; 2]) -> [u32; 2] {
+        keys.each_ref().map(|key| self.secret.hash(key))
     }
 
     /// Takes a mapping out of the indices that lead new sessions to it.
@@ -169,14 +203,15 @@ impl<L> SessionTable<L> {
         }
         let hash = self.secret.hash(&ends.public_key());
         self.by_public.remove(hash, index);
-        self.publics[public_place(self.secret.hash(&ends.address_key()))] -= 1;
+        self.publics[public_place(ends.vpcs[1], ends.public)] -= 1;
         self.hosts.leave(ends, &self.secret);
     }
 
     /// Counts a new session for its mapping, and where that has others enters it into the ring of
     /// those with the same remote address.
-    pub(super) fn join_peers(&mut self, index: u32) {
-        let mapping = &mut self.mappings[self.sessions[index].mapping];
+    #[inline]
+    pub(super) fn join_peers(&mut self, index: u32, mapping: u32) {
+        let mapping = &mut self.mappings[mapping];
         mapping.sessions += 1;
         if mapping.crowded {
             self.enter_ring(index);
@@ -250,14 +285,16 @@ impl<L> SessionTable<L> {
     }
 
     /// Lets both halves of a session be found. No other session may have packets that read the same.
-    pub(super) fn list_flows(&mut self, index: u32, keys: [Key; 2]) {
-        for (half, key) in HALVES.into_iter().zip(keys) {
-            let hash = self.secret.hash(&key);
+    #[inline(always)]
+    pub(super) fn list_flows(&mut self, index: u32, hashes: [u32; 2]) {
+        for (half, hash) in HALVES.into_iter().zip(hashes) {
             debug_assert!(
-                self.flows
-                    .find(hash, |entry| self.reads(entry, &key))
-                    .is_none(),
-                "two sessions with the same packets"
+                {
+                    let key = self.flow_key(index, half);
+                    let same = self.flows.find(hash, |entry| self.reads(entry, &key));
+                    hash == self.secret.hash(&key) && same.is_none()
+                },
+                "two sessions with the same packets, or one under another's hash"
             );
             let places = Places {
                 wides: &self.wides,
@@ -271,9 +308,8 @@ impl<L> SessionTable<L> {
         }
     }
 
-    pub(super) fn unlist_flows(&mut self, index: u32, keys: [Key; 2]) {
-        for (half, key) in HALVES.into_iter().zip(keys) {
-            let hash = self.secret.hash(&key);
+    pub(super) fn unlist_flows(&mut self, index: u32, hashes: [u32; 2]) {
+        for (half, hash) in HALVES.into_iter().zip(hashes) {
             self.flows.remove(hash, flow_entry(index, half));
         }
     }
@@ -334,7 +370,7 @@ impl<L> fmt::Debug for SessionTable<L> {
     }
 }
 
-const HALVES: [Half; 2] = [Half::Inside, Half::Outside];
+pub(super) const HALVES: [Half; 2] = [Half::Inside, Half::Outside];
 
 /// The index entry of one half of a session.
 const fn flow_entry(index: u32, half: Half) -> u32 {
@@ -344,5 +380,9 @@ const fn flow_entry(index: u32, half: Half) -> u32 {
 /// The session and half behind an index entry.
 #[inline]
 pub(super) const fn flow_of(entry: u32) -> (u32, Half) {
-    (entry >> 1, HALVES[(entry & 1) as usize])
+    let half = match entry & 1 {
+        0 => Half::Inside,
+        _ => Half::Outside,
+    };
+    (entry >> 1, half)
 }

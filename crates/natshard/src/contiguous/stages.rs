@@ -8,7 +8,7 @@ use super::{Effort, Search, Spot, Walk};
 use crate::hints::Hint;
 use crate::region::Region;
 use crate::sweep::PER_REFILL;
-use crate::worker::{Purpose, Work};
+use crate::worker::Work;
 
 /// Torn blocks looked at before a free one is taken.
 const LOOKS: usize = 8;
@@ -25,14 +25,9 @@ impl Work<'_> {
 
     /// The block in hand; of a single address, also the one in the hand for that address.
     fn try_hands(&mut self, search: &mut Search<'_>, give: Give<'_>) -> bool {
-        let paired = search.page.and_then(|page| {
-            let purpose = Purpose {
-                family: None,
-                ..search.purpose
-            };
-            let index = self.worker.by_address.get(&(purpose, page.address));
-            index.copied()
-        });
+        let paired = search
+            .page
+            .and_then(|page| self.worker.address_index(search.purpose, page.address));
         let general = self.worker.general_index(search.purpose);
         paired.into_iter().chain(general).any(|allocator| {
             let hand = &self.worker.allocators[allocator];

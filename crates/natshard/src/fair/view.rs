@@ -95,7 +95,7 @@ impl PoolConfig {
     /// Whether the address lies in one of the prefixes.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
-        self.prefixes.iter().any(|prefix| prefix.contains(&address))
+        self.prefixes.iter().any(|prefix| holds(prefix, address))
     }
 
     /// Whether the pool gives out this tuple.
@@ -198,5 +198,21 @@ impl Deterministic {
     #[must_use]
     pub const fn ports(&self) -> u16 {
         self.ports
+    }
+}
+
+/// Whether the address lies in the prefix; asked for every lease that a NAT is given.
+#[inline]
+fn holds(prefix: &IpNet, address: IpAddr) -> bool {
+    match (prefix, address) {
+        (IpNet::V4(prefix), IpAddr::V4(address)) => {
+            let differing = prefix.addr().to_bits() ^ address.to_bits();
+            differing.leading_zeros() >= u32::from(prefix.prefix_len())
+        }
+        (IpNet::V6(prefix), IpAddr::V6(address)) => {
+            let differing = prefix.addr().to_bits() ^ address.to_bits();
+            differing.leading_zeros() >= u32::from(prefix.prefix_len())
+        }
+        _ => false,
     }
 }

@@ -45,9 +45,10 @@ pub fn cases(settings: Settings) -> Vec<Case> {
         &SIZES[..]
     };
     let switches = format!(
-        "Ethernet frames of 60 bytes, processed one by one in bursts of {BURST}, 1 ms of engine \
-         time each; {ADDRESSES} addresses, hold-down 120 s, random port order; the default \
-         behaviour of a peering; events are not consumed; 64 flows to a host"
+        "Ethernet frames of 60 bytes in bursts of {BURST}, 1 ms of engine time each, handed over one \
+         by one (`process`) or as a batch (`process_batch`); {ADDRESSES} addresses, hold-down 120 s, \
+         random port order; the default behaviour of a peering; a table that was made for so many \
+         sessions; events are not consumed; 64 flows to a host"
     );
     vec![
         Case {
@@ -62,15 +63,28 @@ pub fn cases(settings: Settings) -> Vec<Case> {
             build: Box::new(move || {
                 let each = sizes.iter().flat_map(|&(name, flows, stride)| {
                     let ends = flows == FEW || flows == MANY;
+                    use Manner::{Batch, OneByOne};
                     let kinds = [
-                        ("natshard-nat, UDP outbound", Kind::UdpOut, true),
-                        ("natshard-nat, TCP inbound", Kind::TcpIn, ends),
-                        ("natshard-nat, TCP outbound", Kind::TcpOut, flows == FEW),
-                        (HARNESS, Kind::Harness, true),
+                        ("natshard-nat, UDP outbound", Kind::UdpOut, OneByOne, true),
+                        (
+                            "natshard-nat, UDP outbound, batch",
+                            Kind::UdpOut,
+                            Batch,
+                            true,
+                        ),
+                        ("natshard-nat, TCP inbound", Kind::TcpIn, OneByOne, ends),
+                        ("natshard-nat, TCP inbound, batch", Kind::TcpIn, Batch, ends),
+                        (
+                            "natshard-nat, TCP outbound",
+                            Kind::TcpOut,
+                            OneByOne,
+                            flows == FEW,
+                        ),
+                        (HARNESS, Kind::Harness, OneByOne, true),
                     ];
-                    let kinds = kinds.into_iter().filter(|it| it.2);
-                    kinds.map(move |(what, kind, _)| {
-                        let worker = Established::new(flows, stride, kind);
+                    let kinds = kinds.into_iter().filter(|it| it.3);
+                    kinds.map(move |(what, kind, manner, _)| {
+                        let worker = Established::new(flows, stride, kind, manner);
                         Contestant::alone(what, worker).at(name)
                     })
                 });
@@ -88,14 +102,17 @@ pub fn cases(settings: Settings) -> Vec<Case> {
             baseline_setting: None,
             build: Box::new(move || {
                 let each = sizes.iter().flat_map(|&(name, flows, stride)| {
+                    use Manner::{Batch, OneByOne};
+                    let (udp, syn) = (Some(Transport::Udp), Some(Transport::Tcp(SYN)));
                     let kinds = [
-                        ("natshard-nat, UDP", Some(Transport::Udp), true),
-                        ("natshard-nat, TCP", Some(Transport::Tcp(SYN)), flows == FEW),
-                        (HARNESS, None, true),
+                        ("natshard-nat, UDP", udp, OneByOne, true),
+                        ("natshard-nat, UDP, batch", udp, Batch, true),
+                        ("natshard-nat, TCP", syn, OneByOne, flows == FEW),
+                        (HARNESS, None, OneByOne, true),
                     ];
-                    let kinds = kinds.into_iter().filter(|it| it.2);
-                    kinds.map(move |(what, transport, _)| {
-                        let worker = NewFlows::new(flows, stride, transport);
+                    let kinds = kinds.into_iter().filter(|it| it.3);
+                    kinds.map(move |(what, transport, manner, _)| {
+                        let worker = NewFlows::new(flows, stride, transport, manner);
                         Contestant::alone(what, worker).at(name)
                     })
                 });
@@ -135,7 +152,7 @@ pub fn filled(flows: u32) -> impl Sized {
         let burst = start..(start + BURST as u32).min(flows);
         let frame = |flow| frame(Transport::Udp, inside(flow), outside(flow));
         let mut frames: Vec<_> = burst.map(frame).collect();
-        let others = process(&mut nat, time.tick(), &mut frames, INSIDE);
+        let others = one_by_one(&mut nat, time.tick(), &mut frames, INSIDE);
         assert_eq!(others, 0, "every packet is translated");
     }
     nat
@@ -168,9 +185,17 @@ pub enum Kind {
     Harness,
 }
 
+/// How the frames of a burst are handed over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    OneByOne,
+    Batch,
+}
+
 pub struct Established {
     nat: Function,
     kind: Kind,
+    hand: Hand,
     order: Order,
     time: Time,
     /// The public endpoint of each flow.
@@ -179,7 +204,7 @@ pub struct Established {
 }
 
 impl Established {
-    pub fn new(flows: u32, stride: u32, kind: Kind) -> Self {
+    pub fn new(flows: u32, stride: u32, kind: Kind, manner: Manner) -> Self {
         let order = Order {
             at: 0,
             flows,
@@ -188,6 +213,7 @@ impl Established {
         let mut established = Established {
             nat: function(if kind == Kind::Harness { 1 } else { flows }),
             kind,
+            hand: Hand::new(manner),
             order,
             time: Time::new(1),
             public: vec![(Ipv4Addr::UNSPECIFIED, 0); flows as usize],
@@ -228,7 +254,7 @@ impl Established {
     /// What became of the frames.
     fn send(&mut self, frames: impl Iterator<Item = Frame>, ingress: Ingress) -> Vec<Frame> {
         let mut frames: Vec<_> = frames.collect();
-        let others = process(&mut self.nat, self.time.tick(), &mut frames, ingress);
+        let others = one_by_one(&mut self.nat, self.time.tick(), &mut frames, ingress);
         assert_eq!(others, 0, "every packet is translated");
         frames
     }
@@ -263,25 +289,59 @@ impl Worker for Established {
                 black_box((&mut self.frames, now));
                 continue;
             }
-            refused += process(&mut self.nat, now, &mut self.frames, ingress);
+            refused += self
+                .hand
+                .over(&mut self.nat, now, &mut self.frames, ingress);
         }
         refused
     }
 }
 
-/// Says how many were not translated.
-fn process(nat: &mut Function, now: Tick, frames: &mut [Frame], ingress: Ingress) -> u64 {
-    let (mut sink, mut others) = ((), 0);
-    let mut burst = nat.burst(now, &mut sink);
-    for frame in frames {
-        let verdict = burst.process(black_box(frame), ingress);
-        others += u64::from(!matches!(verdict, Verdict::Translated { .. }));
+/// Hands frames over, and says how many were not translated.
+struct Hand {
+    manner: Manner,
+    /// As a worker has them: made once.
+    verdicts: Vec<Verdict>,
+}
+
+impl Hand {
+    fn new(manner: Manner) -> Self {
+        Hand {
+            manner,
+            verdicts: Vec::with_capacity(BURST as usize),
+        }
     }
-    others
+
+    /// What is less than a burst is handed over one by one.
+    fn over(&mut self, nat: &mut Function, now: Tick, frames: &mut [Frame], from: Ingress) -> u64 {
+        let whole = <&mut [Frame; BURST as usize]>::try_from(&mut *frames);
+        let (Manner::Batch, Ok(frames)) = (self.manner, whole) else {
+            return one_by_one(nat, now, frames, from);
+        };
+        let mut batch = frames.each_mut().map(|frame| (&mut frame[..], from));
+        self.verdicts.clear();
+        nat.burst(now, &mut ())
+            .process_batch(black_box(&mut batch), &mut self.verdicts);
+        self.verdicts.iter().filter(|it| is_other(it)).count() as u64
+    }
+}
+
+fn one_by_one(nat: &mut Function, now: Tick, frames: &mut [Frame], ingress: Ingress) -> u64 {
+    let mut sink = ();
+    let mut burst = nat.burst(now, &mut sink);
+    let verdicts = frames
+        .iter_mut()
+        .map(|frame| burst.process(black_box(frame), ingress));
+    verdicts.filter(is_other).count() as u64
+}
+
+fn is_other(verdict: &Verdict) -> bool {
+    !matches!(verdict, Verdict::Translated { .. })
 }
 
 pub struct NewFlows {
     nat: Function,
+    hand: Hand,
     transport: Option<Transport>,
     order: Order,
     time: Time,
@@ -289,8 +349,9 @@ pub struct NewFlows {
 }
 
 impl NewFlows {
-    pub fn new(flows: u32, stride: u32, transport: Option<Transport>) -> Self {
+    pub fn new(flows: u32, stride: u32, transport: Option<Transport>, manner: Manner) -> Self {
         NewFlows {
+            hand: Hand::new(manner),
             nat: function(transport.map_or(1, |_| flows)),
             transport,
             order: Order {
@@ -325,7 +386,7 @@ impl Worker for NewFlows {
             match self.transport {
                 Some(_) => {
                     let frames = &mut self.frames[..count];
-                    refused += process(&mut self.nat, now, frames, INSIDE);
+                    refused += self.hand.over(&mut self.nat, now, frames, INSIDE);
                 }
                 None => {
                     black_box(&mut self.frames);

@@ -77,6 +77,8 @@ pub struct ReferenceBurst<'a> {
 impl NatAllocatorBurst for ReferenceBurst<'_> {
     type Lease = ReferenceLease;
 
+    const LEASES_ONLY: bool = true;
+
     fn config(&self) -> &NatConfig {
         self.config
     }
