@@ -8,8 +8,11 @@
 #![cfg(loom)]
 
 mod history;
+pub mod thread;
+mod world;
 
 pub use history::History;
+pub use world::{Cells, actor};
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -51,6 +54,7 @@ pub fn prove<const N: usize>(
     natshard::model::plant(None);
     let reach: [Reach; N] = std::array::from_fn(|_| Reach::default());
     let started = std::time::Instant::now();
+    thread::most();
     let executions = explore(reach.clone(), preemptions, model);
     let bound = preemptions.map_or("unbounded".to_owned(), |bound| format!("at most {bound}"));
     let took = started.elapsed();
@@ -60,8 +64,9 @@ pub fn prove<const N: usize>(
         .collect();
     // One line per model, of which `table.sh` makes the table of the README.
     println!(
-        "proved | {name} | {} | {bound} | {} | {executions} | {:.1}",
+        "proved | {name} | {} | {} | {bound} | {} | {executions} | {:.1}",
         test_name(),
+        thread::most(),
         reached.join("; "),
         took.as_secs_f64()
     );
@@ -128,7 +133,9 @@ fn explore<const N: usize>(
     builder.max_branches = 100_000;
     builder.check(move || {
         seen.hit();
+        thread::begin();
         model(&reach);
+        thread::end();
     });
     executions.count()
 }
