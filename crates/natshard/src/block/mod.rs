@@ -407,7 +407,7 @@ impl<'a> BlockRef<'a> {
                 && self.transition(BlockState::condemn).is_some();
         }
         // Whoever judges or refreshes the block is at its bytes: the next sweep comes again.
-        if !self.block.judging.raise() && !planted::on(Bug::CondemnWhileJudged) {
+        if !planted::on(Bug::CondemnWhileJudged) && !self.block.judging.raise() {
             return false;
         }
         let condemned = self.condemn_judged(clock);
