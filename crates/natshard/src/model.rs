@@ -324,6 +324,11 @@ impl OneBlock {
     }
 }
 
+/// Hands over what was deferred and collects what is due.
+pub fn flush(pin: &Pin<'_>) {
+    pin.flush();
+}
+
 /// Defers work past the bursts of this moment, or, where that bug is planted, does it at once.
 ///
 /// # Safety
