@@ -1,25 +1,24 @@
 #!/usr/bin/env bash
 # Writes the tables of README.md anew, from a run of every model.
 #
-#   loom-tests/table.sh            runs `cargo loom`
-#   loom-tests/table.sh FILE       takes what it said before, with --nocapture
+#   loom-tests/table.sh            runs `cargo loom` and `cargo loom-epoch`
+#   loom-tests/table.sh FILE       takes what they said before, with --nocapture
 set -euo pipefail
 cd "$(dirname "$0")/.."
 log=${1:-}
 if [ -z "$log" ]; then
   log=$(mktemp)
   trap 'rm -f "$log"' EXIT
-  cargo loom -- --nocapture 2>&1 | tee "$log"
+  { cargo loom -- --nocapture && cargo loom-epoch -- --nocapture; } 2>&1 | tee "$log"
 fi
 table=$(mktemp)
 awk -F ' [|] ' '
   # A line of libtest may stand before ours.
   /proved \| / && !/harness, / {
     claim = $3; gsub(/_/, " ", claim)
-    actors = $4 == "unbounded" ? 2 : "3 or more"
     order[++models] = $2
-    row[$2] = "| " $2 " | " actors " | " claim " | " $5 " | " $4 " | " $6 " | " $7 " |"
-    executions += $6; seconds += $7
+    row[$2] = "| " $2 " | " $4 " | " claim " | " $6 " | " $5 " | " $7 " | " $8 " |"
+    executions += $7; seconds += $8
   }
   /found \| / && !/harness, / {
     twins[$2] = twins[$2] (twins[$2] == "" ? "" : "<br>") "`" $4 "`: " $5

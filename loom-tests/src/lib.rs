@@ -3,13 +3,16 @@
 //! Every model obeys these rules: loom's main thread only builds, spawns, joins and checks; each
 //! interesting state has a reach counter, and a model in which one was never reached fails; each
 //! model has a twin with a planted bug, which must fail; an exploration that does not finish
-//! fails (loom panics when a bound is exceeded). Models of two actors are explored without a bound
-//! on preemptions; those of three with the bound that is printed.
+//! fails (loom panics when a bound is exceeded). Small models of two actors are explored without a
+//! bound on preemptions; the others with the bound that is printed.
 #![cfg(loom)]
 
 mod history;
+pub mod thread;
+mod world;
 
 pub use history::History;
+pub use world::{Cells, actor};
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -51,6 +54,7 @@ pub fn prove<const N: usize>(
     natshard::model::plant(None);
     let reach: [Reach; N] = std::array::from_fn(|_| Reach::default());
     let started = std::time::Instant::now();
+    thread::most();
     let executions = explore(reach.clone(), preemptions, model);
     let bound = preemptions.map_or("unbounded".to_owned(), |bound| format!("at most {bound}"));
     let took = started.elapsed();
@@ -60,8 +64,9 @@ pub fn prove<const N: usize>(
         .collect();
     // One line per model, of which `table.sh` makes the table of the README.
     println!(
-        "proved | {name} | {} | {bound} | {} | {executions} | {:.1}",
+        "proved | {name} | {} | {} | {bound} | {} | {executions} | {:.1}",
         test_name(),
+        thread::most(),
         reached.join("; "),
         took.as_secs_f64()
     );
@@ -128,7 +133,9 @@ fn explore<const N: usize>(
     builder.max_branches = 100_000;
     builder.check(move || {
         seen.hit();
+        thread::begin();
         model(&reach);
+        thread::end();
     });
     executions.count()
 }

@@ -3,9 +3,7 @@
 
 use std::sync::Arc;
 
-use loom::cell::UnsafeCell;
-use loom::thread;
-use loom_tests::{Bug, History, Reach, find, prove};
+use loom_tests::{Bug, Cells, History, Reach, find, prove, thread};
 use natshard::model::{Account, Ledger, Pin};
 
 /// The books of two subscribers; cells that only whoever holds what they stand for touches; and
@@ -13,13 +11,8 @@ use natshard::model::{Account, Ledger, Pin};
 struct World {
     ledger: Ledger,
     history: History,
-    cells: [UnsafeCell<u32>; 2],
+    cells: Cells<2>,
 }
-
-// SAFETY: the cells are what the models check: loom reports any access that is not ordered.
-unsafe impl Send for World {}
-// SAFETY: as above.
-unsafe impl Sync for World {}
 
 impl World {
     /// The first subscriber has an active part already, and so many leases.
@@ -27,7 +20,7 @@ impl World {
         let world = World {
             ledger: Ledger::new(rests, limit),
             history: History::new(if rests { Ledger::REST } else { 0 }),
-            cells: std::array::from_fn(|_| UnsafeCell::new(0)),
+            cells: Cells::default(),
         };
         assert_eq!(world.ledger.meet(0), 0);
         assert_eq!(world.ledger.meet(1), 1);
@@ -48,8 +41,7 @@ impl World {
     }
 
     fn hold(&self, cell: usize) {
-        // SAFETY: checked by loom.
-        self.cells[cell].with_mut(|uses| unsafe { *uses += 1 });
+        self.cells.hold(cell);
     }
 
     fn charge(&self, account: &Account<'_>) -> bool {
@@ -594,8 +586,7 @@ fn reuse_of_a_part([reused, apart, looked]: &[Reach; 3]) {
             let pin = participant.pin();
             let part = world.ledger.account(0, &pin).part();
             if let Some(part) = part {
-                // SAFETY: checked by loom.
-                world.cells[part as usize].with(|uses| unsafe { *uses });
+                world.cells.look(part as usize);
             }
             part
         })

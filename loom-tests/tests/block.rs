@@ -1,35 +1,27 @@
 //! One block: hand-over between shards, release against recycling, tokens, the grace period.
 #![cfg(loom)]
 
-use loom::cell::UnsafeCell;
 use loom::sync::Arc;
-use loom::thread;
-use loom_tests::{Bug, Reach, find, prove};
+use loom_tests::{Bug, Cells, Reach, find, prove, thread};
 use natshard::model::{OneBlock, PORTS, defer};
 
 /// A block, and a cell per port that only its holder may touch: written at lease and release, it
 /// shows at once that nobody else holds the port and that all of the last holder's work is seen.
 struct World {
     block: OneBlock,
-    cells: [UnsafeCell<u32>; PORTS],
+    cells: Cells<PORTS>,
 }
-
-// SAFETY: the cells are what the models check: loom reports any access that is not ordered.
-unsafe impl Send for World {}
-// SAFETY: as above.
-unsafe impl Sync for World {}
 
 impl World {
     fn new() -> Arc<Self> {
         Arc::new(World {
             block: OneBlock::new(),
-            cells: std::array::from_fn(|_| UnsafeCell::new(0)),
+            cells: Cells::default(),
         })
     }
 
     fn hold(&self, port: usize) {
-        // SAFETY: checked by loom.
-        self.cells[port].with_mut(|uses| unsafe { *uses += 1 });
+        self.cells.hold(port);
     }
 }
 

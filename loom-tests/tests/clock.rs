@@ -2,8 +2,7 @@
 #![cfg(loom)]
 
 use loom::sync::Arc;
-use loom::thread;
-use loom_tests::{Bug, Reach, find, prove};
+use loom_tests::{Bug, Reach, find, prove, thread};
 use natshard::model::Time;
 
 /// Two shards bring ticks at once.

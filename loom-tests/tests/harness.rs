@@ -1,8 +1,7 @@
 //! The harness itself: a model that proves nothing must fail (F31).
 #![cfg(loom)]
 
-use loom::thread;
-use loom_tests::{Bug, Reach, find, prove};
+use loom_tests::{Bug, Reach, find, prove, thread};
 
 /// A model that passed because nothing happened in it.
 #[test]

@@ -2,8 +2,7 @@
 #![cfg(loom)]
 
 use loom::sync::Arc;
-use loom::thread;
-use loom_tests::{Bug, Reach, find, prove};
+use loom_tests::{Bug, Reach, find, prove, thread};
 use natshard::model::Tree;
 
 /// One address loses its hint while its neighbour gets one: the neighbour's must be found.

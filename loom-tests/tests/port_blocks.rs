@@ -1,25 +1,18 @@
 //! Who owns a port block: claimed, taken from, given back, and recycled with its block.
 #![cfg(loom)]
 
-use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use loom::thread;
-use loom_tests::{Bug, Reach, find, prove};
+use loom_tests::{Bug, Cells, Reach, actor, find, prove, thread};
 use natshard::model::{Assigned, Claim, PORTS, Quarters, Take, spoiled};
 
 /// An assigned block, a cell per port that only its holder may touch, and whether the first
 /// account remembers the port block of the first quarter.
 struct World {
     block: Assigned,
-    cells: [UnsafeCell<u32>; PORTS],
+    cells: Cells<PORTS>,
     remembers: AtomicBool,
 }
-
-// SAFETY: the cells are what the models check: loom reports any access that is not ordered.
-unsafe impl Send for World {}
-// SAFETY: as above.
-unsafe impl Sync for World {}
 
 const FIRST: Quarters = (0, 1);
 const SECOND: Quarters = (1, 1);
@@ -29,7 +22,7 @@ impl World {
     fn new() -> Arc<Self> {
         Arc::new(World {
             block: Assigned::new(false),
-            cells: std::array::from_fn(|_| UnsafeCell::new(0)),
+            cells: Cells::default(),
             remembers: AtomicBool::new(false),
         })
     }
@@ -43,8 +36,7 @@ impl World {
     }
 
     fn hold(&self, port: usize) {
-        // SAFETY: checked by loom.
-        self.cells[port].with_mut(|uses| unsafe { *uses += 1 });
+        self.cells.hold(port);
     }
 
     /// Takes a port and holds it.
@@ -61,14 +53,6 @@ impl World {
         self.block
             .give_unit_back(FIRST, 0, || self.remembers.swap(false, SeqCst))
     }
-}
-
-fn actor<T: 'static>(
-    world: &Arc<World>,
-    act: impl FnOnce(&World) -> T + 'static,
-) -> thread::JoinHandle<T> {
-    let world = Arc::clone(world);
-    thread::spawn(move || act(&world))
 }
 
 /// A port block is given back while a shard takes a port of it, and another account wants it.

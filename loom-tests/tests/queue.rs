@@ -2,8 +2,7 @@
 #![cfg(loom)]
 
 use loom::sync::Arc;
-use loom::thread;
-use loom_tests::{Bug, Reach, find, prove};
+use loom_tests::{Bug, Reach, find, prove, thread};
 use natshard::model::Queue;
 
 /// Two consumers and a producer at a queue of two cells that has wrapped once.

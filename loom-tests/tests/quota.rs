@@ -3,8 +3,7 @@
 
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicI64, Ordering::SeqCst};
-use loom::thread;
-use loom_tests::{Bug, Reach, find, prove};
+use loom_tests::{Bug, Reach, find, prove, thread};
 use natshard::model::{Shares, Source};
 
 const OTHERS: u8 = 0;

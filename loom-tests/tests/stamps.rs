@@ -1,22 +1,15 @@
 //! Ports of an assigned block, each taken by winning its stamp.
 #![cfg(loom)]
 
-use loom::cell::UnsafeCell;
 use loom::sync::Arc;
-use loom::thread;
-use loom_tests::{Bug, Reach, find, prove};
+use loom_tests::{Bug, Cells, Reach, actor, find, prove};
 use natshard::model::{Assigned, PORTS, spoiled};
 
 /// An assigned block, and a cell per port that only its holder may touch.
 struct World {
     block: Assigned,
-    cells: [UnsafeCell<u32>; PORTS],
+    cells: Cells<PORTS>,
 }
-
-// SAFETY: the cells are what the models check: loom reports any access that is not ordered.
-unsafe impl Send for World {}
-// SAFETY: as above.
-unsafe impl Sync for World {}
 
 const PORT: usize = 0;
 
@@ -24,7 +17,7 @@ impl World {
     fn new(rests: bool) -> Arc<Self> {
         Arc::new(World {
             block: Assigned::new(rests),
-            cells: std::array::from_fn(|_| UnsafeCell::new(0)),
+            cells: Cells::default(),
         })
     }
 
@@ -36,8 +29,7 @@ impl World {
     }
 
     fn hold(&self) {
-        // SAFETY: checked by loom.
-        self.cells[PORT].with_mut(|uses| unsafe { *uses += 1 });
+        self.cells.hold(PORT);
     }
 
     /// Leased or to be had, and not both.
@@ -52,14 +44,6 @@ impl World {
             assert!(self.block.at_rest().contains(&PORT), "the port is lost");
         }
     }
-}
-
-fn actor<T: 'static>(
-    world: &Arc<World>,
-    act: impl FnOnce(&World) -> T + 'static,
-) -> thread::JoinHandle<T> {
-    let world = Arc::clone(world);
-    thread::spawn(move || act(&world))
 }
 
 /// Two shards take one port; who got it gives it back.

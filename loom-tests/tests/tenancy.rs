@@ -3,8 +3,7 @@
 
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicI64, Ordering::SeqCst};
-use loom::thread;
-use loom_tests::{Bug, Reach, find, prove};
+use loom_tests::{Bug, Reach, actor, find, prove};
 use natshard::model::Held;
 
 const OTHERS: u8 = 0;
@@ -69,19 +68,11 @@ impl World {
     }
 }
 
-fn spawn<T: 'static>(
-    world: &Arc<World>,
-    act: impl FnOnce(&World) -> T + 'static,
-) -> thread::JoinHandle<T> {
-    let world = Arc::clone(world);
-    thread::spawn(move || act(&world))
-}
-
 /// The block is recycled while another shard of the same tenant claims it again.
 fn recycled_and_claimed([claimed, between, early]: &[Reach; 3]) {
     let world = World::condemned(Some(TENANT));
-    let recycler = spawn(&world, World::recycle);
-    let claimer = spawn(&world, |world| {
+    let recycler = actor(&world, World::recycle);
+    let claimer = actor(&world, |world| {
         let claimed = world.claim(2, Some(TENANT));
         // Whether the recycler has yet to end what was.
         (claimed, world.held[1].load(SeqCst) == 2)
@@ -122,8 +113,8 @@ fn a_tenancy_taken_away_whatever_its_generation_is_found() {
 /// The block is recycled while a reconfiguration counts it to others.
 fn recycled_and_rebooked([before, after]: &[Reach; 2], from: Option<u8>, to: Option<u8>) {
     let world = World::condemned(from);
-    let recycler = spawn(&world, World::recycle);
-    let control = spawn(&world, move |world| world.rebook(to));
+    let recycler = actor(&world, World::recycle);
+    let control = actor(&world, move |world| world.rebook(to));
     assert!(recycler.join().unwrap());
     if control.join().unwrap() {
         before.hit();
@@ -164,12 +155,12 @@ fn a_block_counted_anew_without_another_look_is_found() {
 /// others by the new one; whoever claimed it looks at it afterwards, as shards do.
 fn all_three([free, claimed, moved]: &[Reach; 3]) {
     let world = World::condemned(Some(TENANT));
-    let recycler = spawn(&world, World::recycle);
-    let claimer = spawn(&world, |world| {
+    let recycler = actor(&world, World::recycle);
+    let claimer = actor(&world, |world| {
         let done = world.claim(2, Some(TENANT));
         (done, done && world.rebook(Some(OTHERS)))
     });
-    let control = spawn(&world, |world| world.rebook(Some(OTHERS)));
+    let control = actor(&world, |world| world.rebook(Some(OTHERS)));
     assert!(recycler.join().unwrap());
     let (done, rebooked) = claimer.join().unwrap();
     let by_control = control.join().unwrap();

@@ -94,7 +94,7 @@ impl Engine {
         Ok(engine)
     }
 
-    fn inner(&self) -> &Arc<Inner> {
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
         &self.0.inner
     }
 

@@ -17,7 +17,7 @@ pub const BLOCKS: usize = if MODEL { 2 } else { 65536 / PORTS };
 pub const BLOCK_WORDS: usize = BLOCKS.div_ceil(64);
 
 /// Resting hints are told apart by slice modulo this.
-pub(crate) const BUCKETS: usize = if MODEL { 2 } else { 32 };
+pub(crate) const BUCKETS: usize = if MODEL { 4 } else { 32 };
 /// How many kinds of hints there are.
 pub(crate) const KINDS: usize = 4 + BUCKETS;
 

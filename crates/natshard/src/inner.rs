@@ -14,16 +14,17 @@ use crate::hints::Hint;
 use crate::layout::{Layout, Names};
 use crate::lease::{SendPtr, free_page};
 use crate::page::Page;
+use crate::planted::{self, Bug};
 use crate::port_allocator::Tray;
 use crate::reclaim::Pin;
 use crate::segments::Segments;
 use crate::space::{Member, Record, Space};
-use crate::sync::{Counter, Flag, Link, Small, Word};
+use crate::sync::{Counter, Flag, Link, MODEL, Small, Word};
 
 /// Blocks recycled by one deferred closure.
-pub(crate) const BATCH: usize = 32;
+pub(crate) const BATCH: usize = if MODEL { 2 } else { 32 };
 /// Batches a shard can have outstanding; further blocks wait, and can be reheated meanwhile.
-const BATCHES: usize = 16;
+const BATCHES: usize = if MODEL { 2 } else { 16 };
 
 /// Condemned blocks on their way through the epoch. Filled by its shard while not busy, emptied
 /// by the deferred closure.
@@ -288,6 +289,9 @@ impl Inner {
         let recycled = here.recycle();
         // Only now: a condemnation from here on is one of its own.
         here.hot().deferred.set(false);
+        if !recycled && planted::on(Bug::RecycleForgetsTheReheated) {
+            return;
+        }
         if !recycled {
             // Reheated meanwhile, in the same generation.
             page.settle(block);

@@ -4,6 +4,7 @@
 mod assigned;
 mod books;
 pub mod lifecycle;
+mod visits;
 
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ pub use crate::fair::quota::Source;
 use crate::fair::{Tenancies, Tenancy};
 use crate::hints::{Hint, HintTree};
 use crate::id::{PoolId, ShardId};
+pub use crate::lease::Lease;
 pub use crate::planted::{Bug, plant};
 use crate::queue::BlockQueue;
 use crate::reclaim::Reclaimer;
@@ -22,6 +24,7 @@ pub use crate::reclaim::{Participant, Pin};
 use crate::sync::spoil;
 pub use assigned::{Assigned, Claim, Quarters, Take};
 pub use books::{Account, Ledger};
+pub use visits::{Address, Hands};
 
 /// Runs something, of which compare-and-swap number `at` fails for no reason; whether one did.
 pub fn spoiled<T>(at: usize, run: impl FnOnce() -> T) -> (T, bool) {
@@ -320,6 +323,11 @@ impl OneBlock {
         self.block.deferred.set(false);
         done
     }
+}
+
+/// Hands over what was deferred and collects what is due.
+pub fn flush(pin: &Pin<'_>) {
+    pin.flush();
 }
 
 /// Defers work past the bursts of this moment, or, where that bug is planted, does it at once.

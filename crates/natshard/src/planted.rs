@@ -70,6 +70,20 @@ pub enum Bug {
     TenancyWithoutGeneration,
     /// A block is counted anew without another look at it afterwards.
     RebookTrustsTheFirstLook,
+    /// A visitor who sees nothing that rests marks the block under the slice he sees.
+    VisitMarksUnderNow,
+    /// A visitor takes his mark away without another look whether it is somebody else's by now.
+    VisitTrustsItsMark,
+    /// The time a block was in hand counts from after it was marked.
+    TakenAfterItsMark,
+    /// A release that rests not tells an owner who may have let go.
+    NudgeTrustsTheFirstLook,
+    /// Stamps are forgotten while an owner takes ports by them.
+    RefreshWhileJudged,
+    /// A reclaimer is at the bytes of a block while an owner takes ports by them.
+    CondemnWhileJudged,
+    /// A block that was reheated before its deferral ended is left without a mark.
+    RecycleForgetsTheReheated,
 }
 
 #[cfg(not(any(loom, shuttle)))]

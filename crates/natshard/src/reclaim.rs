@@ -3,9 +3,10 @@
 //! A thin face over [`crossbeam_epoch`] with a collector per engine, so that a guard somebody
 //! else holds for long on the default collector cannot delay this engine. Under `cfg(loom)` and
 //! `cfg(shuttle)` a small lock-based stand-in with the same contract takes its place (the real one
-//! does not finish inside a model of three actors).
+//! does not finish inside a model of three actors). With `cfg(crossbeam_loom)` as well it is the real
+//! one again, with loom's atomics, for the one small model that takes it.
 
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(any(not(any(loom, shuttle)), crossbeam_loom))]
 mod real {
     use crossbeam_epoch as epoch;
 
@@ -17,6 +18,12 @@ mod real {
         /// Registers the caller. Allocates.
         pub(crate) fn join(&self) -> Participant {
             Participant(self.0.register())
+        }
+
+        /// A pin of a participant of its own.
+        #[cfg(loom)]
+        pub(crate) fn pretend(&self) -> Pin<'_> {
+            Pin(self.0.register().pin(), std::marker::PhantomData)
         }
     }
 
@@ -33,7 +40,7 @@ mod real {
     impl Participant {
         /// Pins: what is unlinked from now on stays valid until the result is dropped.
         #[inline]
-        pub(crate) fn pin(&self) -> Pin<'_> {
+        pub fn pin(&self) -> Pin<'_> {
             Pin(self.0.pin(), std::marker::PhantomData)
         }
     }
@@ -63,7 +70,7 @@ mod real {
     }
 }
 
-#[cfg(any(loom, shuttle))]
+#[cfg(all(any(loom, shuttle), not(crossbeam_loom)))]
 mod model {
     #[cfg(loom)]
     use loom::sync::{Arc, Mutex};
@@ -184,7 +191,7 @@ mod model {
     }
 }
 
-#[cfg(any(loom, shuttle))]
+#[cfg(all(any(loom, shuttle), not(crossbeam_loom)))]
 pub use model::{Participant, Pin, Reclaimer};
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(any(not(any(loom, shuttle)), crossbeam_loom))]
 pub use real::{Participant, Pin, Reclaimer};

@@ -8,6 +8,7 @@ use crate::block::Phase;
 use crate::hints::{BLOCKS, BlockSet, Hint};
 use crate::layout::PoolLayout;
 use crate::page::Page;
+use crate::planted::{self, Bug};
 use crate::port_allocator::Found;
 use crate::region::Region;
 use crate::space::Record;
@@ -281,6 +282,7 @@ impl Work<'_> {
             return self.assign_from(pool, region, page, block);
         }
         let wanted = region.mask(pool.id, block);
+        let before = self.inner.ground.clock.slice();
         let Some((taken, resting)) = self.acquire(pool, page, block, &wanted, rest) else {
             return false;
         };
@@ -294,7 +296,12 @@ impl Work<'_> {
             resting,
             pool: pool.id,
             flags: Self::flags(pool),
-            slice: self.inner.ground.clock.slice(),
+            // No later than the mark it was claimed under, and no earlier than the look that told
+            // what else of it is nobody's.
+            slice: match resting {
+                None if !planted::on(Bug::TakenAfterItsMark) => before,
+                _ => self.inner.ground.clock.slice(),
+            },
         };
         worker.allocators[allocator].bell = bell;
         worker.allocators[allocator].load(&found, self.inner.order, &mut worker.random);

@@ -21,7 +21,12 @@
 //! access to an object when it decides which orders to try: a thread that loads a word before it
 //! changes it hides the loads that others made in between, and executions are missed (its reach
 //! counter showed a queue that was never found to have room). Read-modify-writes all conflict with
-//! each other, which makes remembering the latest enough.
+//! each other, which makes remembering the latest enough. Stores of protocol values are swaps there
+//! for the same reason: loom does not know that what a read-modify-write writes stands right behind
+//! what it read, so that a store by another thread, made after it, could be taken for the older of
+//! the two, and a release be lost that no machine loses. (A swap goes on with the release sequence
+//! that a store ends, so that somebody who relied on an earlier writer's work by reading the value
+//! of a later one would not be found out.)
 //!
 //! What lies between two steps of the protocol is a *window*. Under `cfg(natshard_failpoints)` each
 //! is announced to [`failpoints`](crate::failpoints), where a thread can be held; under
@@ -73,6 +78,23 @@ macro_rules! load {
             Ok(value) | Err(value) => value,
         }
     };
+}
+
+/// A store of a protocol value.
+#[cfg(not(loom))]
+macro_rules! store {
+    ($atomic:expr, $value:expr, $order:expr) => {
+        $atomic.store($value, $order)
+    };
+}
+
+/// A store of a protocol value, as a read-modify-write that acquires nothing.
+#[cfg(loom)]
+macro_rules! store {
+    ($atomic:expr, $value:expr, $order:expr) => {{
+        let _: Ordering = $order;
+        $atomic.swap($value, Ordering::Release);
+    }};
 }
 
 /// What this thread wrote before is seen by whoever looks after the fence of his own.
@@ -143,7 +165,7 @@ impl Word {
     #[inline]
     pub(crate) fn set(&self, value: u64) {
         window();
-        self.0.store(value, Ordering::SeqCst);
+        store!(self.0, value, Ordering::SeqCst);
     }
 
     /// Sets bits and says what the word was before. With the result unused this is one locked
@@ -225,7 +247,7 @@ impl Flag {
     #[inline]
     pub(crate) fn set(&self, value: bool) {
         window();
-        self.0.store(value, Ordering::SeqCst);
+        store!(self.0, value, Ordering::SeqCst);
     }
 
     /// Raises the flag; whether it was down, that is, whether the caller was the one to raise it.
@@ -402,7 +424,7 @@ impl<const N: usize> Bytes<N> {
     #[inline]
     pub(crate) fn publish(&self, index: usize, value: u8) {
         window();
-        self.0[index].store(value, Ordering::Release);
+        store!(self.0[index], value, Ordering::Release);
     }
 
     /// Writes a byte as [`publish`](Self::publish) does, in the total order of the `Word`
@@ -620,7 +642,8 @@ mod wide {
 
     /// See [`Bytes::snapshot`](super::Bytes::snapshot).
     pub(super) fn snapshot<const N: usize>(bytes: &[AtomicU8]) -> [u8; N] {
-        std::array::from_fn(|at| load!(bytes[at], 0))
+        // In a model, one that changes nothing and writes nothing: no byte there says this.
+        std::array::from_fn(|at| load!(bytes[at], 0xfe))
     }
 
     /// See [`Bytes::any_positive`](super::Bytes::any_positive).

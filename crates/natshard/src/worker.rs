@@ -338,8 +338,8 @@ impl<'a> Work<'a> {
             self.worker.allocators[allocator].left = Some((page.record().into(), block));
         }
         let clock = &self.inner.ground.clock;
-        let fresh = clock.slice() < since.saturating_add(clock.rest());
-        if !fresh {
+        let is_fresh = || clock.slice() < since.saturating_add(clock.rest());
+        if !is_fresh() {
             // Whatever was nobody's when the block was taken on has rested, however far its stamps
             // have come round since.
             clock.count_warmed(here.count_stamped(clock, &resting));
@@ -347,10 +347,15 @@ impl<'a> Work<'a> {
         }
         here.put_back(&unissued);
         here.cool(self.id());
-        if whole && fresh && unissued.is_empty() && self.is_up_to_date() && !here.hot().nudged.get()
+        // Whether it is fresh is asked again: who came by while it was heated left it as it was.
+        if whole
+            && unissued.is_empty()
+            && is_fresh()
+            && self.is_up_to_date()
+            && !here.hot().nudged.get()
         {
             // Taken whole less than a rest ago, and leased to the last port: nothing of it can have
-            // rested, and it has been marked for its first visit.
+            // rested, and its first visit is still to come.
             return;
         }
         here.hot().nudged.set(false);

@@ -354,7 +354,7 @@ impl<'a> BlockRef<'a> {
 
     /// The same, however old they are; `false` when somebody else is at the bytes.
     pub(crate) fn refresh_now(&self, clock: &Clock) -> bool {
-        let judge = self.block.judging.raise();
+        let judge = self.block.judging.raise() || planted::on(Bug::RefreshWhileJudged);
         if judge {
             self.forget_rested(clock);
             self.block.judging.set(false);
@@ -427,7 +427,7 @@ impl<'a> BlockRef<'a> {
                 && self.transition(BlockState::condemn).is_some();
         }
         // Whoever judges or refreshes the block is at its bytes: the next sweep comes again.
-        if !self.block.judging.raise() {
+        if !planted::on(Bug::CondemnWhileJudged) && !self.block.judging.raise() {
             return false;
         }
         let condemned = self.condemn_judged(clock);

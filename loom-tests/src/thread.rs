@@ -1,0 +1,29 @@
+//! loom's threads, counted: the table of models says how many actors each has.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+pub use loom::thread::{JoinHandle, yield_now};
+
+static SPAWNED: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
+
+/// As [`loom::thread::spawn`].
+pub fn spawn<T: 'static>(run: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
+    SPAWNED.fetch_add(1, Ordering::SeqCst);
+    loom::thread::spawn(run)
+}
+
+/// Before each execution.
+pub(crate) fn begin() {
+    SPAWNED.store(0, Ordering::SeqCst);
+}
+
+/// After each execution.
+pub(crate) fn end() {
+    MOST.fetch_max(SPAWNED.load(Ordering::SeqCst), Ordering::SeqCst);
+}
+
+/// The most actors of an execution since this was asked last.
+pub(crate) fn most() -> usize {
+    MOST.swap(0, Ordering::SeqCst)
+}

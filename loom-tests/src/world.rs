@@ -1,0 +1,46 @@
+//! What the actors of a model share, and how they start.
+
+use loom::cell::UnsafeCell;
+use loom::sync::Arc;
+use loom::thread::JoinHandle;
+
+use crate::thread;
+
+/// Cells that only whoever holds what they stand for may touch: written at each change of hands,
+/// they show at once that nobody else holds it and that all of the last holder's work is seen.
+#[derive(Debug)]
+pub struct Cells<const N: usize>([UnsafeCell<u32>; N]);
+
+// SAFETY: the cells are what the models check: loom reports any access that is not ordered.
+unsafe impl<const N: usize> Send for Cells<N> {}
+// SAFETY: as above.
+unsafe impl<const N: usize> Sync for Cells<N> {}
+
+impl<const N: usize> Default for Cells<N> {
+    fn default() -> Self {
+        Cells(std::array::from_fn(|_| UnsafeCell::new(0)))
+    }
+}
+
+impl<const N: usize> Cells<N> {
+    /// Touched by its holder.
+    pub fn hold(&self, cell: usize) {
+        // SAFETY: checked by loom.
+        self.0[cell].with_mut(|uses| unsafe { *uses += 1 });
+    }
+
+    /// Looked at by somebody who may.
+    pub fn look(&self, cell: usize) {
+        // SAFETY: checked by loom.
+        self.0[cell].with(|uses| unsafe { *uses });
+    }
+}
+
+/// Starts an actor in a world.
+pub fn actor<W: 'static, T: 'static>(
+    world: &Arc<W>,
+    act: impl FnOnce(&W) -> T + 'static,
+) -> JoinHandle<T> {
+    let world = Arc::clone(world);
+    thread::spawn(move || act(&world))
+}

@@ -1,0 +1,275 @@
+//! A block is condemned, reheated, refreshed and recycled: who is at its bytes is alone there, and
+//! nothing of it is lost.
+#![cfg(loom)]
+
+use loom::sync::Arc;
+use loom_tests::{Bug, Cells, Reach, actor, find, prove};
+use natshard::model::{Address, Hands, Lease, PORTS, spoiled};
+
+const TAKEN: u64 = 4;
+const DUE: u64 = TAKEN + Address::REST;
+
+/// An address of one block, and a cell per port that only its holder may touch.
+struct World {
+    address: Address,
+    cells: Cells<PORTS>,
+}
+
+impl World {
+    fn new(address: Address) -> Arc<Self> {
+        let cells = Cells::default();
+        Arc::new(World { address, cells })
+    }
+
+    /// Both ports leased in one slice, so many of them released in it and at rest, and time to
+    /// visit the block.
+    fn rested(shards: usize, released: usize) -> (Arc<Self>, Vec<Lease>) {
+        let (address, leases) = Address::leased(TAKEN, shards);
+        let mut leases = Vec::from(leases);
+        for lease in leases.drain(..released) {
+            address.release(lease);
+        }
+        address.bring(TAKEN + 1);
+        address.hands(0).sweep();
+        address.bring(DUE);
+        (World::new(address), leases)
+    }
+
+    /// Condemned by who let go of it, and still marked for a visit under the slice before; what was
+    /// condemned is in his hands yet.
+    fn condemned(shards: usize) -> (Arc<Self>, Hands) {
+        let (address, mut hands) = Address::heated(TAKEN, shards, 0);
+        address.release(hands.pop().expect("a fresh block"));
+        address.bring(DUE);
+        hands.surrender();
+        // Nor is it marked under the slice it was taken on in.
+        address.hands(1).visit(&address, TAKEN, true);
+        (World::new(address), hands)
+    }
+
+    fn hold(&self, lease: &Lease) {
+        self.cells.hold(usize::from(lease.addr().port()) % PORTS);
+    }
+
+    /// Takes the block on, and leases so many ports of it.
+    fn take(&self, hands: &mut Hands, ports: usize) -> Vec<Lease> {
+        let had = hands.take_on(&self.address);
+        let leases = std::iter::from_fn(|| had.then(|| hands.pop()).flatten());
+        let leases: Vec<_> = leases.take(ports).collect();
+        leases.iter().for_each(|lease| self.hold(lease));
+        leases
+    }
+
+    /// What is not held is nobody's, and can be leased at once.
+    fn check(&self, mut leases: Vec<Lease>, hands: &mut Hands) {
+        let free = PORTS - leases.len();
+        assert_eq!(self.address.nobodys(), free, "{}", self.address.marks());
+        self.check_found();
+        while let Some(lease) = hands.allocate() {
+            self.hold(&lease);
+            leases.push(lease);
+        }
+        assert_eq!(leases.len(), PORTS, "{}", self.address.marks());
+    }
+
+    /// A visitor comes, or none has to.
+    fn check_found(&self) {
+        let address = &self.address;
+        assert!(
+            address.is_free() || address.is_marked(),
+            "{}",
+            address.marks()
+        );
+    }
+}
+
+/// A block at rest is visited, condemned and recycled, while another shard reheats it and leases
+/// what it finds.
+fn condemn_against_reheat([recycled, whole, vain]: &[Reach; 3]) {
+    let (world, _) = World::rested(3, PORTS);
+    let mut hands = world.address.hands(1);
+    let visitor = actor(&world, move |_| hands.sweep());
+    let mut hands = world.address.hands(2);
+    let taker = actor(&world, move |world| {
+        let leases = world.take(&mut hands, PORTS);
+        hands.surrender();
+        (hands, leases)
+    });
+    visitor.join().unwrap();
+    let (mut hands, leases) = taker.join().unwrap();
+    match (world.address.generation(), leases.len()) {
+        (0, PORTS) => whole.hit(),
+        (0, _) => vain.hit(),
+        _ => recycled.hit(),
+    }
+    world.check(leases, &mut hands);
+}
+
+#[test]
+fn a_block_is_condemned_or_reheated() {
+    let states = ["recycled", "reheated whole", "reheated in vain"];
+    let (name, model) = ("condemn against reheat", condemn_against_reheat);
+    prove(name, states, Some(3), model);
+}
+
+#[test]
+fn a_reclaimer_at_the_bytes_of_an_owner_is_found() {
+    let bug = Bug::CondemnWhileJudged;
+    let (name, model) = ("condemn against reheat", condemn_against_reheat);
+    find(name, bug, Some(3), model);
+}
+
+/// The same, and whoever condemns loses its first compare-and-swap for no reason.
+fn spoiled_condemning([spoilt]: &[Reach; 1]) {
+    let (world, _) = World::rested(3, PORTS);
+    let mut hands = world.address.hands(1);
+    let visitor = actor(&world, move |world| {
+        let visit = || hands.visit(&world.address, TAKEN, true);
+        spoiled(0, visit).1
+    });
+    let mut hands = world.address.hands(2);
+    let taker = actor(&world, move |world| {
+        let leases = world.take(&mut hands, PORTS);
+        hands.surrender();
+        (hands, leases)
+    });
+    if visitor.join().unwrap() {
+        spoilt.hit();
+    }
+    let (mut hands, leases) = taker.join().unwrap();
+    world.check(leases, &mut hands);
+}
+
+#[test]
+fn a_condemnation_lost_for_no_reason_leaves_nothing_behind() {
+    let states = ["lost for no reason"];
+    prove("a spoiled condemning", states, Some(2), spoiled_condemning);
+}
+
+/// A stamp is forgotten by a visitor, while another shard leases its port, forgets stamps of the
+/// block in its hand and lets go of it.
+fn refresh_against_reheat([got, judged]: &[Reach; 2]) {
+    let (world, leases) = World::rested(3, 1);
+    let mut hands = world.address.hands(1);
+    let visitor = actor(&world, move |world| {
+        hands.visit(&world.address, TAKEN, true)
+    });
+    let mut hands = world.address.hands(2);
+    let taker = actor(&world, move |world| {
+        let had = hands.take_on(&world.address);
+        hands.refresh();
+        let lease = had.then(|| hands.pop().expect("the port that has rested"));
+        lease.iter().for_each(|lease| world.hold(lease));
+        (hands, Vec::from_iter(lease))
+    });
+    visitor.join().unwrap();
+    let (mut hands, mut taken) = taker.join().unwrap();
+    if taken.is_empty() {
+        judged.hit()
+    } else {
+        got.hit()
+    }
+    taken.extend(leases);
+    world.check(taken, &mut hands);
+}
+
+#[test]
+fn a_stamp_is_forgotten_or_taken() {
+    let states = ["leased", "somebody was at the bytes"];
+    let (name, model) = ("refresh against reheat", refresh_against_reheat);
+    prove(name, states, Some(3), model);
+}
+
+#[test]
+fn a_stamp_forgotten_under_an_owner_is_found() {
+    let bug = Bug::RefreshWhileJudged;
+    let (name, model) = ("refresh against reheat", refresh_against_reheat);
+    find(name, bug, Some(3), model);
+}
+
+/// A condemned block is recycled and claimed, while a visitor, who came too late for the grace
+/// period to wait for him, looks at it under a mark whose bucket has come round. Its new owner
+/// forgets what has rested in it.
+fn recycling_against_visit([claimed, reheated, seen]: &[Reach; 3]) {
+    let (world, mut hands) = World::condemned(3);
+    // A lap after the slice that the block is marked under.
+    let marked = DUE - 1;
+    world.address.bring(marked + 4);
+    let mut other = world.address.hands(1);
+    let recycler = actor(&world, move |world| {
+        hands.seal();
+        let leases = world.take(&mut other, 1);
+        other.refresh();
+        (other, leases)
+    });
+    let mut hands = world.address.hands(2);
+    let visitor = actor(&world, move |world| {
+        let early = world.address.generation() == 0;
+        hands.visit(&world.address, marked, false);
+        early && world.address.generation() == 1
+    });
+    let (mut hands, leases) = recycler.join().unwrap();
+    if visitor.join().unwrap() {
+        seen.hit();
+    }
+    match (leases.len(), world.address.generation()) {
+        (0, _) => {}
+        (_, 0) => reheated.hit(),
+        _ => claimed.hit(),
+    }
+    world.check_found();
+    hands.surrender();
+    world.check(leases, &mut hands);
+}
+
+#[test]
+fn a_block_claimed_anew_keeps_its_mark_whoever_visits_it() {
+    let states = ["claimed anew", "reheated", "recycled during the visit"];
+    let (name, model) = ("recycling against visit", recycling_against_visit);
+    prove(name, states, Some(3), model);
+}
+
+#[test]
+fn a_mark_of_a_new_owner_taken_away_is_found() {
+    let bug = Bug::VisitTrustsItsMark;
+    let (name, model) = ("recycling against visit", recycling_against_visit);
+    find(name, bug, Some(3), model);
+}
+
+/// A block whose deferral ends is reheated, and kept in hand.
+fn deferral_against_reheat([recycled, kept]: &[Reach; 2]) {
+    let (world, mut hands) = World::condemned(2);
+    // Until then nobody has to come.
+    world.address.hands(1).visit(&world.address, DUE - 1, true);
+    assert!(!world.address.is_marked());
+    let recycler = actor(&world, move |_| hands.seal());
+    let mut hands = world.address.hands(1);
+    let taker = actor(&world, move |world| {
+        let leases = world.take(&mut hands, 1);
+        (hands, leases)
+    });
+    recycler.join().unwrap();
+    let (mut hands, leases) = taker.join().unwrap();
+    if world.address.generation() == 0 {
+        kept.hit()
+    } else {
+        recycled.hit()
+    }
+    world.check_found();
+    hands.surrender();
+    world.check(leases, &mut hands);
+}
+
+#[test]
+fn a_block_reheated_as_its_deferral_ends_stands_marked() {
+    let states = ["recycled", "reheated before"];
+    let (name, model) = ("deferral against reheat", deferral_against_reheat);
+    prove(name, states, Some(4), model);
+}
+
+#[test]
+fn a_deferral_that_forgets_the_reheated_is_found() {
+    let bug = Bug::RecycleForgetsTheReheated;
+    let (name, model) = ("deferral against reheat", deferral_against_reheat);
+    find(name, bug, Some(4), model);
+}
