@@ -200,12 +200,12 @@ impl Burst<'_> {
             self.worker.heat(request.slot, allocator);
             return Some(lease);
         }
+        if let Some(lease) = self.work().pop_at_address(request) {
+            return Some(lease);
+        }
         if let Some(error) = self.refuse_again(request) {
             self.refusal = error;
             return None;
-        }
-        if let Some(lease) = self.work().pop_at_address(request) {
-            return Ok(lease);
         }
         let result = self.allocate_slow(request);
         if let Some(allocator) = self.worker.quick_index(request.slot as usize) {

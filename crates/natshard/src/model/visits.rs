@@ -202,7 +202,8 @@ impl Hands {
     /// In a burst, without what bursts begin with.
     fn burst<T>(&mut self, run: impl FnOnce(&mut Work<'_>) -> T) -> T {
         let pin = self.participant.pin();
-        run(&mut self.worker.at(&self.inner, &pin))
+        let layout = self.inner.layout.load_full();
+        run(&mut self.worker.at(&self.inner, &layout, &pin))
     }
 
     fn request(&self) -> Request {
