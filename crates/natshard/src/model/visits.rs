@@ -12,7 +12,8 @@ use crate::engine::Engine;
 use crate::hints::{BUCKETS, Hint};
 use crate::id::ShardId;
 use crate::inner::Inner;
-use crate::lease::{Lease, Reason};
+use crate::layout::Layout;
+use crate::lease::{Lease, LeaseWord, Reason};
 use crate::page::Page;
 use crate::protocol::Protocol;
 use crate::reclaim::Participant;
@@ -103,7 +104,7 @@ impl Address {
     /// Releases a lease as a burst does: reads the moment and writes the stamp. Says the slice.
     pub fn release(&self, lease: Lease) -> u64 {
         let moment = self.inner.ground.clock.moment();
-        let done = lease.give_back_plain(&self.inner.ground, moment.stamp());
+        let done = lease.give_back_plain(self.plain(), moment.stamp());
         assert!(done.is_ok(), "nothing about this lease is unusual");
         moment.slice()
     }
@@ -115,8 +116,12 @@ impl Address {
             moment.stamp(),
             u64::from(stamp::CYCLE) + slice - moment.slice(),
         );
-        let done = lease.give_back_plain(&self.inner.ground, stamp);
+        let done = lease.give_back_plain(self.plain(), stamp);
         assert!(done.is_ok(), "nothing about this lease is unusual");
+    }
+
+    fn plain(&self) -> u64 {
+        LeaseWord::plain_of(self.inner.ground.ordinal)
     }
 
     /// Releases a lease whose port need not rest.
@@ -186,6 +191,7 @@ impl Address {
 /// What one shard has in its hands.
 pub struct Hands {
     worker: Worker,
+    layout: Arc<Layout>,
     participant: Participant,
     inner: Arc<Inner>,
 }
@@ -194,6 +200,7 @@ impl Hands {
     fn new(inner: &Arc<Inner>, shard: u8) -> Self {
         Hands {
             worker: Worker::new(inner, ShardId(shard)),
+            layout: inner.layout.load_full(),
             participant: inner.ground.reclaimer.join(),
             inner: Arc::clone(inner),
         }
@@ -202,12 +209,11 @@ impl Hands {
     /// In a burst, without what bursts begin with.
     fn burst<T>(&mut self, run: impl FnOnce(&mut Work<'_>) -> T) -> T {
         let pin = self.participant.pin();
-        let layout = self.inner.layout.load_full();
-        run(&mut self.worker.at(&self.inner, &layout, &pin))
+        run(&mut self.worker.at(&self.inner, &self.layout, &pin))
     }
 
     fn request(&self) -> Request {
-        let pool = self.worker.layout.pool_named("pool").expect("the pool");
+        let pool = self.layout.pool_named("pool").expect("the pool");
         Request::new(pool, Protocol::Tcp)
     }
 
@@ -227,9 +233,9 @@ impl Hands {
     pub fn allocate(&mut self) -> Option<Lease> {
         let request = self.request();
         self.burst(|work| {
-            let layout = Arc::clone(&work.worker.layout);
+            let layout = work.layout;
             let pool = layout.pool(request.pool).expect("the pool");
-            work.allocate(&layout, pool, &request).ok()
+            work.allocate(layout, pool, &request).ok()
         })
     }
 
@@ -238,8 +244,7 @@ impl Hands {
     pub fn take_on(&mut self, address: &Address) -> bool {
         let request = self.request();
         self.burst(|work| {
-            let layout = Arc::clone(&work.worker.layout);
-            let pool = layout.pool(request.pool).expect("the pool");
+            let pool = work.layout.pool(request.pool).expect("the pool");
             let purpose = work.purpose(&request);
             let allocator = work.worker.allocator_index(work.shard, purpose);
             let region = &address.page().record().members()[0].region;
