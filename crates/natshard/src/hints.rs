@@ -105,17 +105,30 @@ impl BlockSet {
         self.0.iter().map(|word| word.count_ones() as usize).sum()
     }
 
+    /// Those at or above `start`.
+    pub(crate) fn at_least(&self, start: usize) -> BlockSet {
+        BlockSet(std::array::from_fn(|word| {
+            let below = start.saturating_sub(word * 64).min(64) as u32;
+            self.0[word] & u64::MAX.checked_shl(below).unwrap_or(0)
+        }))
+    }
+
+    /// The blocks, ascending.
     pub(crate) fn iter(&self) -> impl Iterator<Item = usize> + use<> {
-        self.iter_from(0)
+        let words = self.0.into_iter().enumerate();
+        words.flat_map(|(word, mut left)| {
+            std::iter::from_fn(move || {
+                let bit = left.trailing_zeros() as usize;
+                left &= left.wrapping_sub(1);
+                (bit < 64).then_some(word * 64 + bit)
+            })
+        })
     }
 
     /// The blocks from `start` on, then those before it.
     pub(crate) fn iter_from(&self, start: usize) -> impl Iterator<Item = usize> + use<> {
-        let set = *self;
-        let blocks = if set.is_empty() { 0 } else { BLOCKS };
-        (0..blocks)
-            .map(move |step| (start + step) % BLOCKS)
-            .filter(move |&block| set.contains(block))
+        let from = self.at_least(start);
+        from.iter().chain(self.without(&from).iter())
     }
 }
 
@@ -358,6 +371,29 @@ mod tests {
             );
         }
         assert_eq!(tree.next(Hint::HALF, 0), None, "kinds are apart");
+    }
+
+    #[test]
+    fn blocks_are_told_one_by_one() {
+        let mut random = 7u64;
+        for _ in 0..2_000 {
+            let mut set = BlockSet::default();
+            for word in &mut set.0 {
+                random = random
+                    .wrapping_mul(6364136223846793005)
+                    .wrapping_add(1442695040888963407);
+                *word = random & (random >> 31) & (random << 17);
+            }
+            let all: Vec<_> = (0..BLOCKS).filter(|&block| set.contains(block)).collect();
+            assert_eq!(set.iter().collect::<Vec<_>>(), all);
+            let start = (random >> 9) as usize % BLOCKS;
+            let turned = (0..BLOCKS).map(|step| (start + step) % BLOCKS);
+            let turned = turned.filter(|&block| set.contains(block));
+            assert!(set.iter_from(start).eq(turned));
+        }
+        assert_eq!(BlockSet::default().iter().next(), None);
+        let full = BlockSet([u64::MAX; BLOCK_WORDS]);
+        assert!(full.iter_from(BLOCKS - 1).take(2).eq([BLOCKS - 1, 0]));
     }
 
     #[test]

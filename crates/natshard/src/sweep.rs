@@ -158,8 +158,7 @@ impl Work<'_> {
                         true => self.put_off_held(page, &hinted, hint, done, budget),
                         false => BlockSet::default(),
                     };
-                    let hinted = hinted.without(&held);
-                    for block in hinted.iter().skip_while(|&block| block < done) {
+                    for block in hinted.without(&held).at_least(done).iter() {
                         if *budget == 0 {
                             return false;
                         }
@@ -192,9 +191,9 @@ impl Work<'_> {
         let most = AT_ONCE.min(budget.saturating_mul(HELD_FOR_ONE));
         // Those of another kind are visited next, and are in the caches then.
         let (mut count, mut others) = (0, 0);
-        let due = || hinted.iter().skip_while(|&block| block < from);
-        let mut ahead = due().skip(AHEAD);
-        for block in due() {
+        let due = hinted.at_least(from);
+        let mut ahead = due.iter().skip(AHEAD);
+        for block in due.iter() {
             if count == most || others == *budget {
                 break;
             }
