@@ -27,6 +27,17 @@ struct Entry {
     allocator: usize,
     /// The next of its chain, plus one.
     next: u16,
+    /// When the address was last searched in vain.
+    refused: Option<Refused>,
+}
+
+/// What must not have changed at an address for a search in vain to mean that there is nothing,
+/// beside what is in this shard's own hands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Refused {
+    version: u64,
+    slice: u64,
+    layout: u64,
 }
 
 /// The allocators of single addresses: chains by a hash, and a ring by age.
@@ -66,10 +77,16 @@ impl AddressBook {
 
     #[inline]
     fn find(&self, wanted: &Wanted) -> Option<usize> {
+        Some(self.entries[self.place(wanted)?].allocator)
+    }
+
+    /// Which entry it is.
+    #[inline]
+    fn place(&self, wanted: &Wanted) -> Option<usize> {
         let mut next = self.chains[Self::chain(wanted)];
         while let Some(entry) = self.entries.get(usize::from(next).wrapping_sub(1)) {
             if entry.wanted == *wanted {
-                return Some(entry.allocator);
+                return Some(usize::from(next) - 1);
             }
             next = entry.next;
         }
@@ -93,12 +110,13 @@ impl AddressBook {
     }
 
     /// Enters an allocator, in the place of the oldest entry if there is no room for another.
-    fn enter(&mut self, wanted: Wanted, allocator: usize) {
+    fn enter(&mut self, wanted: Wanted, allocator: usize) -> usize {
         let chain = Self::chain(&wanted);
         let entry = Entry {
             wanted,
             allocator,
             next: self.chains[chain],
+            refused: None,
         };
         let place = if self.entries.len() < MOST {
             self.entries.push(entry);
@@ -110,6 +128,7 @@ impl AddressBook {
             place
         };
         self.chains[chain] = place as u16 + 1;
+        place
     }
 }
 
@@ -164,9 +183,17 @@ impl Work<'_> {
         page: &Page,
         class: &Class,
     ) -> Option<usize> {
-        let allocator = self.address_allocator_index(purpose, page.address);
+        let place = self.address_place(purpose, page.address);
+        let allocator = self.worker.by_address.entries[place].allocator;
         if !self.worker.allocators[allocator].is_spent() {
             return Some(allocator);
+        }
+        let before = self.address_moment(page);
+        let known = self.worker.by_address.entries[place].refused;
+        // Without a rest a release announces nothing, nor does a share that is given back.
+        let is_told = self.rest() > 0 && pool.sharing.is_none();
+        if is_told && known == Some(before) && !self.has_hand_at(page) {
+            return None;
         }
         self.surrender(allocator);
         if self.load_at_address(allocator, pool, page, class) {
@@ -180,8 +207,28 @@ impl Work<'_> {
                 self.surrender(other);
             }
         }
-        self.load_at_address(allocator, pool, page, class)
-            .then_some(allocator)
+        if self.load_at_address(allocator, pool, page, class) {
+            return Some(allocator);
+        }
+        if self.address_moment(page) == before {
+            self.worker.by_address.entries[place].refused = Some(before);
+        }
+        None
+    }
+
+    fn address_moment(&self, page: &Page) -> Refused {
+        Refused {
+            version: page.record().version.get(),
+            slice: self.inner.ground.clock.slice(),
+            layout: self.worker.layout.version,
+        }
+    }
+
+    /// Whether a block of an address is in this shard's hands.
+    fn has_hand_at(&self, page: &Page) -> bool {
+        let hands = self.worker.allocators.iter();
+        let mut pages = hands.filter_map(|hand| hand.block());
+        pages.any(|(held, _)| std::ptr::eq(held, page))
     }
 
     fn load_at_address(
@@ -213,10 +260,10 @@ impl Work<'_> {
         false
     }
 
-    fn address_allocator_index(&mut self, purpose: Purpose, address: IpAddr) -> usize {
+    fn address_place(&mut self, purpose: Purpose, address: IpAddr) -> usize {
         let wanted = wanted(purpose, address);
-        if let Some(index) = self.worker.by_address.find(&wanted) {
-            return index;
+        if let Some(place) = self.worker.by_address.place(&wanted) {
+            return place;
         }
         let index = match self.worker.by_address.make_room() {
             Some(index) => {
@@ -225,8 +272,7 @@ impl Work<'_> {
             }
             None => self.worker.new_allocator(self.shard),
         };
-        self.worker.by_address.enter(wanted, index);
-        index
+        self.worker.by_address.enter(wanted, index)
     }
 }
 

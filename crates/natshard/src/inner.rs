@@ -250,6 +250,7 @@ impl Inner {
         }
         let page = record.unlink(page.next_generation());
         self.ground.open_addresses.subtract(1);
+        record.version.add(1);
         for member in record.members() {
             member.region.open.subtract(1);
             member

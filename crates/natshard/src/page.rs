@@ -242,6 +242,7 @@ impl Page {
 
     /// Says that something became leasable, after the marks that lead to it.
     pub(crate) fn announce(&self, block: usize) {
+        self.record().version.add(1);
         for member in self.record().members() {
             if member.blocks().contains(block) {
                 member.region.version.add(1);

@@ -99,6 +99,8 @@ pub struct Record {
     floor: Word,
     /// The latest layout in whose regions it is fully enlisted.
     enlisted: Word,
+    /// Counts what its regions' versions count, as far as it is of this address.
+    pub(crate) version: Word,
 }
 
 impl Record {
@@ -109,6 +111,7 @@ impl Record {
             members: Link::default(),
             floor: Word::new(0),
             enlisted: Word::new(0),
+            version: Word::new(0),
         }
     }
 
