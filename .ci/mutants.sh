@@ -14,7 +14,7 @@ mkdir -p target/mutants
 # Fewer random histories for each mutant than for the engine itself.
 export PROPTEST_CASES=${PROPTEST_CASES:-32}
 status=0
-cargo mutants --package natshard --test-package natshard --output target/mutants --no-times --colors never "$@" || status=$?
+cargo mutants --package natshard --test-package natshard --output target/mutants --sharding round-robin --no-times --colors never "$@" || status=$?
 cd target/mutants/mutants.out
 for kind in caught missed timeout unviable; do
   printf '%-9s %5d\n' "$kind" "$(wc -l <"$kind.txt")"
