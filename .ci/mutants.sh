@@ -4,7 +4,7 @@
 #
 #   .ci/mutants.sh                               all of the core
 #   .ci/mutants.sh --shard 0/12                  one in twelve
-#   .ci/mutants.sh --shard 0/4 -f '*/sweep.rs'   one in four of a file
+#   .ci/mutants.sh --shard 0/4 -F sweep.rs     one in four of a file
 #
 # Survivors are listed at the end, and in target/mutants/mutants.out/missed.txt.
 set -euo pipefail
