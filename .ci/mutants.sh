@@ -4,7 +4,7 @@
 #
 #   .ci/mutants.sh                               all of the core
 #   .ci/mutants.sh --shard 0/12                  one in twelve
-#   .ci/mutants.sh --shard 0/4 -f '*/sweep.rs'   one in four of a file
+#   .ci/mutants.sh --shard 0/4 -F sweep.rs     one in four of a file
 #
 # Survivors are listed at the end, and in target/mutants/mutants.out/missed.txt.
 set -euo pipefail
@@ -14,7 +14,7 @@ mkdir -p target/mutants
 # Fewer random histories for each mutant than for the engine itself.
 export PROPTEST_CASES=${PROPTEST_CASES:-32}
 status=0
-cargo mutants --package natshard --test-package natshard --output target/mutants --no-times --colors never "$@" || status=$?
+cargo mutants --package natshard --test-package natshard --output target/mutants --sharding round-robin --no-times --colors never "$@" || status=$?
 cd target/mutants/mutants.out
 for kind in caught missed timeout unviable; do
   printf '%-9s %5d\n' "$kind" "$(wc -l <"$kind.txt")"

@@ -220,7 +220,7 @@ impl Work<'_> {
         Refused {
             version: page.record().version.get(),
             slice: self.inner.ground.clock.slice(),
-            layout: self.worker.layout.version,
+            layout: self.layout.version,
         }
     }
 

@@ -397,6 +397,25 @@ mod tests {
     }
 
     #[test]
+    fn summaries_go_with_the_last_hint_below_them() {
+        let tree = HintTree::default();
+        let summary = |level: usize| {
+            let rack = tree.levels[level].get(0);
+            rack.map_or(0, |rack| rack.0[Hint::RIPE.index()].get())
+        };
+        tree.set(Hint::RIPE, 0);
+        tree.set(Hint::RIPE, 1);
+        tree.set(Hint::RIPE, 64);
+        assert_eq!([summary(1), summary(2), summary(3)], [0b11, 1, 1]);
+        tree.clear(Hint::RIPE, 0);
+        assert_eq!(summary(1), 0b11, "one is left in the group");
+        tree.clear(Hint::RIPE, 1);
+        assert_eq!([summary(1), summary(2)], [0b10, 1]);
+        tree.clear(Hint::RIPE, 64);
+        assert_eq!([summary(1), summary(2), summary(3)], [0, 0, 0]);
+    }
+
+    #[test]
     fn rested_buckets_leave_out_exactly_those_still_resting() {
         for now in 0..17 {
             let due = Hint::due(now, 17);
