@@ -16,6 +16,12 @@ pub enum PortOrder {
     /// Shuffled by a keyed cipher stream (RFC 6056; I10).
     #[default]
     Random,
+    /// The same, out of many blocks at once: the next port is any of about four thousand, where the
+    /// pool has so many left. A lease costs some ten times as much, and each shard has up to 64
+    /// blocks in hand for each kind of request (which come back when others ask). A request that
+    /// names an address, and so any of a subscriber that is paired with one, is served from one
+    /// block at a time all the same.
+    Hardened,
     /// Ascending: the next port is easily guessed. For tests and closed networks.
     Linear,
 }

@@ -4,6 +4,7 @@
 
 mod accounting;
 mod address;
+mod bag;
 mod block;
 mod census;
 mod chunks;

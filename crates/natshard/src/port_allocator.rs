@@ -164,8 +164,10 @@ impl PortAllocator {
         let mut ports = [0u8; PORTS];
         let len = if whole { PORTS } else { taken.list(&mut ports) };
         match (order, whole) {
-            (PortOrder::Random, true) => ports = deal(random),
-            (PortOrder::Random, false) => shuffle(&mut ports[..len], random),
+            (PortOrder::Random | PortOrder::Hardened, true) => ports = deal(random),
+            (PortOrder::Random | PortOrder::Hardened, false) => {
+                shuffle(&mut ports[..len], random);
+            }
             (PortOrder::Linear, true) => {
                 ports = std::array::from_fn(|place| (PORTS - 1 - place) as u8);
             }
@@ -224,6 +226,12 @@ impl PortAllocator {
     pub(crate) fn is_spent(&self) -> bool {
         let tray = self.tray();
         tray.left.get() == 0
+    }
+
+    /// How many ports are in hand.
+    #[inline]
+    pub(crate) fn left(&self) -> usize {
+        self.tray().left.get() as usize
     }
 
     /// The places of the ports not issued yet, the next one first.

@@ -42,9 +42,9 @@ pub(crate) struct Refusal {
 impl Work<'_> {
     /// Loads an allocator with ports of some block of its purpose, in this order: its own last
     /// one, if it gave that back half unissued or more; rested free blocks; cooling blocks at
-    /// least half of whose ports have rested; a new address; any hole. `false` means that no port
-    /// was leasable.
-    pub(crate) fn refill(&mut self, allocator: usize, purpose: Purpose) -> bool {
+    /// least half of whose ports have rested; a new address; any hole; and, with `hands`, what this
+    /// shard's other hands hold. `false` means that no port was leasable.
+    pub(crate) fn refill(&mut self, allocator: usize, purpose: Purpose, hands: bool) -> bool {
         let layout = self.layout;
         let Some(pool) = layout.pool(purpose.pool) else {
             return false;
@@ -73,6 +73,9 @@ impl Work<'_> {
                 && regions.any(|region| self.try_region(allocator, pool, region, Stage::Everything))
             {
                 return true;
+            }
+            if !hands {
+                return false;
             }
             if !surrendered {
                 // Ports in this shard's own other hands are leasable too.

@@ -61,11 +61,10 @@ impl Work<'_> {
             }
         }
         let purpose = self.purpose(request);
-        let allocator = self.worker.allocator_index(self.shard, purpose);
-        if self.worker.allocators[allocator].is_spent() && !self.refill(allocator, purpose) {
+        let Some(allocator) = self.hand_for(purpose) else {
             self.want(pool, request.protocol);
             return Err(self.reason(pool, request.protocol, AllocError::PoolFull));
-        }
+        };
         if request.near_port.is_some() || request.parity.is_some() {
             if let Some(near) = request.near_port
                 && request.address.is_none()
@@ -84,6 +83,16 @@ impl Work<'_> {
             return lease.ok_or(AllocError::PoolFull);
         }
         self.pop(allocator).ok_or(AllocError::PoolFull)
+    }
+
+    /// A hand with a port for this purpose, if there is one to be had.
+    fn hand_for(&mut self, purpose: Purpose) -> Option<usize> {
+        if self.worker.hardened {
+            return self.draw_hand(purpose);
+        }
+        let allocator = self.worker.allocator_index(self.shard, purpose);
+        let loaded = !self.worker.allocators[allocator].is_spent();
+        (loaded || self.refill(allocator, purpose, true)).then_some(allocator)
     }
 
     /// Whether the pool has addresses of the family asked for.

@@ -6,8 +6,10 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use crate::address::AddressBook;
+use crate::bag::Bag;
 use crate::block::{Mask, Phase};
 use crate::clock::Moment;
+use crate::config::PortOrder;
 use crate::contiguous::SetRefusal;
 use crate::event::Alarms;
 use crate::fair::{Assigning, Claimant, Claimed};
@@ -60,9 +62,13 @@ pub(crate) struct Worker {
     pub(crate) standing: [Standing; HOT],
     /// By [`Purpose::index`]: one more than the allocator, or zero.
     general: Vec<u32>,
-    /// The same for whoever asks for nothing in particular; stays empty where each lease is told.
+    /// The same for whoever asks for nothing in particular; stays empty where each lease is told, or
+    /// drawn from many hands.
     quick: Vec<u32>,
     pub(crate) tells_leases: bool,
+    /// Whether leases are drawn from many hands, which are by [`Purpose::index`].
+    pub(crate) hardened: bool,
+    pub(crate) bags: Vec<Bag>,
     /// What was told of exhaustion.
     pub(crate) alarms: Alarms,
     pub(crate) refusals: Vec<Option<Refusal>>,
@@ -118,6 +124,8 @@ impl Worker {
             standing: [Standing::NONE; HOT],
             general: Vec::new(),
             quick: Vec::new(),
+            hardened: inner.order == PortOrder::Hardened,
+            bags: Vec::new(),
             tells_leases: inner.ground.events.as_ref().is_some_and(|all| all.leases),
             alarms: Alarms::default(),
             refusals: Vec::new(),
@@ -174,7 +182,7 @@ impl Worker {
         }
         if self.general[index] == 0 {
             self.general[index] = self.new_allocator(shard) as u32 + 1;
-            if !self.tells_leases {
+            if !self.tells_leases && !self.hardened {
                 self.quick.clone_from(&self.general);
             }
         }

@@ -89,7 +89,11 @@ fn engine_table(
             .map(|shards| At::new(shards.value as usize, shards.span));
     }
     if let Some(entry) = section.take("port-order") {
-        let words = [("random", PortOrder::Random), ("linear", PortOrder::Linear)];
+        let words = [
+            ("random", PortOrder::Random),
+            ("hardened", PortOrder::Hardened),
+            ("linear", PortOrder::Linear),
+        ];
         if let Some(order) = entry.word(&words, sink) {
             model.port_order = order;
             if order == PortOrder::Linear {

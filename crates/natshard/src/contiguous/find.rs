@@ -40,7 +40,7 @@ impl Work<'_> {
     /// A random number for the place of a run within its block.
     pub(crate) fn draw_place(&mut self) -> u32 {
         match self.inner.order {
-            PortOrder::Random => self.worker.random.next_u32(),
+            PortOrder::Random | PortOrder::Hardened => self.worker.random.next_u32(),
             PortOrder::Linear => 0,
         }
     }

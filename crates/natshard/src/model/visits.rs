@@ -190,7 +190,8 @@ impl Address {
 
 /// What one shard has in its hands.
 pub struct Hands {
-    worker: Worker,
+    /// The stacks of models are small.
+    worker: Box<Worker>,
     layout: Arc<Layout>,
     participant: Participant,
     inner: Arc<Inner>,
@@ -199,7 +200,7 @@ pub struct Hands {
 impl Hands {
     fn new(inner: &Arc<Inner>, shard: u8) -> Self {
         Hands {
-            worker: Worker::new(inner, ShardId(shard)),
+            worker: Box::new(Worker::new(inner, ShardId(shard))),
             layout: inner.layout.load_full(),
             participant: inner.ground.reclaimer.join(),
             inner: Arc::clone(inner),
@@ -222,7 +223,7 @@ impl Hands {
         self.burst(|work| {
             let purpose = work.purpose(&request);
             let allocator = work.worker.allocator_index(work.shard, purpose);
-            assert!(work.refill(allocator, purpose), "a fresh pool");
+            assert!(work.refill(allocator, purpose, true), "a fresh pool");
             let (page, block) = work.worker.allocators[allocator].block().expect("a block");
             assert_eq!(block, BLOCK);
             page.into()

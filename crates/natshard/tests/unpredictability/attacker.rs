@@ -38,11 +38,11 @@ enum Family {
     Above(usize),
     /// The difference in bits from the port before.
     Xor,
-    /// Where in its block.
+    /// Where in its block, and which of the open ones that is, by age.
     Place,
-    /// Where in its block, by where the one before was in its own.
+    /// The same, by where the one before was in its own.
     PlaceAfterPlace,
-    /// So many above the port at the same step of the block before.
+    /// So many above the port at the same step of the block before, and in which open block.
     AsInTheBlockBefore,
     /// The so-manieth port from the one before that the block has left, upwards and round.
     LeftAfterLast,
@@ -51,7 +51,9 @@ enum Family {
 }
 
 /// The blocks that may be open at once.
-const OPEN: usize = 16;
+const OPEN: usize = 64;
+/// Lags of the families that look back.
+const LAGS: usize = 16;
 
 /// Families that remember one port; then those that remember all.
 const SHORT: [Family; 4] = [
@@ -62,7 +64,7 @@ const SHORT: [Family; 4] = [
 ];
 
 fn long() -> impl Iterator<Item = Family> {
-    let above = (2..=OPEN).map(Family::Above);
+    let above = (2..=LAGS).map(Family::Above);
     let rest = [
         Family::AsInTheBlockBefore,
         Family::LeftAfterLast,
@@ -226,7 +228,7 @@ impl Attacker {
             self.recent.retain(|&one| one != number);
         }
         self.before.push_front(tuple);
-        self.before.truncate(OPEN);
+        self.before.truncate(LAGS);
     }
 
     /// The port in terms of a family, and what the family goes by.
@@ -235,14 +237,19 @@ impl Attacker {
         let before = |lag: usize| self.before.get(lag - 1).copied();
         let block = &self.blocks[&number];
         let unsaid = (0, UNSAID);
+        let newer = self.recent.iter().rev().position(|&one| one == number);
+        let which = newer.unwrap_or(OPEN) as u32 * 256;
         match family {
             Family::Above(lag) => before(lag).map_or(unsaid, |then| (0, tuple.wrapping_sub(then))),
             Family::Xor => before(1).map_or(unsaid, |then| (0, tuple ^ then)),
-            Family::Place => (0, port.into()),
-            Family::PlaceAfterPlace => before(1).map_or(unsaid, |then| ((then & 255), port.into())),
+            Family::Place => (0, which + u32::from(port)),
+            Family::PlaceAfterPlace => {
+                before(1).map_or(unsaid, |then| (then & 255, which + u32::from(port)))
+            }
             Family::AsInTheBlockBefore => {
                 let then = self.earlier.get(block.came.len());
-                then.map_or(unsaid, |&then| (0, port.wrapping_sub(then).into()))
+                let above = |then: &u8| which + u32::from(port.wrapping_sub(*then));
+                then.map_or(unsaid, |then| (0, above(then)))
             }
             Family::LeftAfterLast => match before(1) {
                 Some(last) if last >> 8 == number && block.has(port) => {
