@@ -52,7 +52,8 @@ impl Work<'_> {
             .clock
             .moment()
             .since(self.worker.swept_ever);
-        PER_BURST << lag.min(MOST_DOUBLED)
+        // In each slice the last sweep was of the one before.
+        PER_BURST << lag.saturating_sub(1).min(MOST_DOUBLED)
     }
 
     /// Visits up to `budget` blocks whose ports have rested.

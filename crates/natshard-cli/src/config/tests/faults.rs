@@ -49,7 +49,7 @@ fn wrong_types_say_what_to_write() {
             "error 2:7 `vpc` must be tables, each begun by `[[vpc]]`, not a number | ",
             "error 4:10 `shards` must be a whole number, not a string | write it without quotes: `2`",
             "error 5:8 `seed` is out of range: -1 | give 0 to 18446744073709551615",
-            "error 6:14 `port-order` must be a word in quotes, not a number | write one of `random` or `linear`",
+            "error 6:14 `port-order` must be a word in quotes, not a number | write one of `random`, `hardened` or `linear`",
             "error 8:15 `udp-timeout` must be a whole number of seconds, not a string | write `300`",
             "error 9:16 `icmp-timeout` must be a whole number of seconds, not a number with a fraction | ",
             "error 10:1 a pool has no `realm` | add `realm = \"internet\"`",
