@@ -11,7 +11,7 @@ static MOST: AtomicUsize = AtomicUsize::new(0);
 const STACK: usize = 1 << 14;
 
 /// As [`loom::thread::spawn`], with a larger stack.
-pub fn spawn<T: 'static>(run: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
+pub fn spawn<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     SPAWNED.fetch_add(1, Ordering::SeqCst);
     let builder = loom::thread::Builder::new().stack_size(STACK);
     builder.spawn(run).expect("loom starts every thread")

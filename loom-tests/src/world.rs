@@ -37,9 +37,9 @@ impl<const N: usize> Cells<N> {
 }
 
 /// Starts an actor in a world.
-pub fn actor<W: 'static, T: 'static>(
+pub fn actor<W: Send + Sync + 'static, T: Send + 'static>(
     world: &Arc<W>,
-    act: impl FnOnce(&W) -> T + 'static,
+    act: impl FnOnce(&W) -> T + Send + 'static,
 ) -> JoinHandle<T> {
     let world = Arc::clone(world);
     thread::spawn(move || act(&world))

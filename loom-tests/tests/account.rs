@@ -84,9 +84,9 @@ fn unpaired(key: u32) {
 }
 
 /// Runs something with the first subscriber's books, in a thread of its own.
-fn actor<T: 'static>(
+fn actor<T: Send + 'static>(
     world: &Arc<World>,
-    run: impl FnOnce(&World, &Account<'_>) -> T + 'static,
+    run: impl FnOnce(&World, &Account<'_>) -> T + Send + 'static,
 ) -> thread::JoinHandle<T> {
     let world = Arc::clone(world);
     thread::spawn(move || {
