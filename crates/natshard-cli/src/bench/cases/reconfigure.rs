@@ -7,7 +7,7 @@ use natshard::{Engine, EngineConfig, PoolConfig};
 use crate::bench::case::{Case, Contestant, Settings, Worker};
 use crate::bench::crew;
 use crate::bench::own::{self, Own};
-use crate::bench::pools::{BURST, Rest, plain};
+use crate::bench::pools::{BURST, EVERY, Rest, plain};
 use crate::config::grouped;
 
 const WINDOW: usize = 1_000;
@@ -18,7 +18,7 @@ pub fn cases(settings: Settings) -> Vec<Case> {
     let addresses = REST.addresses(1, WINDOW);
     let switches = format!(
         "{addresses} addresses, of which those in use are open; {} live leases; hold-down \
-         120 s, random port order, bursts of {BURST}, 1 ms of engine time each; each new \
+         120 s, random port order, bursts of {BURST}, {EVERY} ms of engine time for {EVERY} of them; each new \
          configuration excludes 16 ports of every address, or takes that back",
         grouped(WINDOW as u128)
     );
