@@ -2,8 +2,8 @@
 //!
 //! `instructions count CASE N` makes a case ready and does N operations: what callgrind runs.
 //! `instructions list` names the cases. `instructions record` and `instructions check` count all of
-//! them, twice each with different numbers of operations: what the difference costs is free of
-//! everything that was done once. Seeded engines and one thread make the counts repeatable.
+//! them, from the first of the operations to the last. Seeded engines and one thread make the counts
+//! repeatable.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -77,24 +77,18 @@ fn count_all() -> Result<Counts, String> {
     let mut counts = Counts::new();
     for case in counted::all() {
         let (name, operations) = (case.name, case.operations);
-        // Both at once, where there are two cores: counts do not mind.
-        let (few, many) = std::thread::scope(|scope| {
-            let few = scope.spawn(|| callgrind(name, operations));
-            let many = callgrind(name, operations * 3);
-            (few.join().expect("it does not panic"), many)
-        });
-        let (few, many) = (few?, many?);
-        let each = (many as f64 - few as f64) / (operations * 2) as f64;
-        counts.insert(name.into(), each);
+        let all = callgrind(name, operations)?;
+        counts.insert(name.into(), all as f64 / operations as f64);
     }
     Ok(counts)
 }
 
-/// Instructions of a run from beginning to end.
+/// Instructions of the counted part of a run, without what made it ready or cleans up.
 fn callgrind(case: &str, operations: u64) -> Result<u64, String> {
     let me = std::env::current_exe().map_err(|error| error.to_string())?;
     let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--"])
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .args(["--toggle-collect=*counted_part*", "--"])
         .arg(me)
         .args(["count", case, &operations.to_string()])
         .stdout(Stdio::null())
