@@ -380,6 +380,16 @@ impl Page {
         self.announce(block);
     }
 
+    /// Takes a block that was just reheated off offer, and marks it for a visit if its visits ended
+    /// when it was condemned; the owner's.
+    pub(crate) fn mark_reheated(&self, block: usize) {
+        self.unmark(Hint::HALF, block);
+        self.unmark(Hint::RIPE, block);
+        if self.block(block).hot().deferred.get() {
+            self.mark_taken(block);
+        }
+    }
+
     /// Marks a block just taken on for its first visit; the owner's. If he is so slow that this
     /// slice is over before the mark is made, he settles the block when he lets go of it, because
     /// he has had it for longer than a rest by then.

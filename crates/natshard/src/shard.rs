@@ -8,11 +8,11 @@ use crate::block::PORTS;
 use crate::clock::Moment;
 use crate::contiguous::Set;
 use crate::error::{AllocError, ReleaseError};
-use crate::fair::{self, Claimant, Leasing};
+use crate::fair::{self, Leasing};
 use crate::ground::Ground;
 use crate::id::{PoolId, ShardId};
 use crate::inner::{Handle, Inner, ShardShared};
-use crate::layout::Layout;
+use crate::layout::{Layout, PoolLayout};
 use crate::lease::{Lease, LeaseWord, RawLease, Reason};
 use crate::protocol::Protocol;
 use crate::reclaim::{Participant, Pin};
@@ -217,14 +217,10 @@ impl Burst<'_> {
     /// The refusal of a request like one that was refused before, if nothing has happened since that
     /// could have made a port leasable: a comparison of a few words.
     fn refuse_again(&mut self, request: &Request) -> Option<AllocError> {
-        let pool = self.layout.pool(request.pool)?;
-        if request.is_particular(pool.policy.keeps_books()) || pool.policy.is_exclusive() {
+        let (pool, purpose) = general_purpose(self.layout, request)?;
+        if pool.policy.is_exclusive() {
             return None;
         }
-        let purpose = Purpose {
-            claimant: pool.claimant(request),
-            ..purpose(request)
-        };
         let known = (*self.worker.refusals.get(purpose.index())?)?;
         let mut work = self.work();
         if !work.stands(&known, pool, purpose) {
@@ -256,17 +252,8 @@ impl Burst<'_> {
     /// The same for a request that names a tenant, or is for control traffic, and asks for nothing
     /// else in particular.
     fn pop_for_class(&mut self, request: &Request) -> Option<Lease> {
-        let worker = &mut *self.worker;
-        let pool = self.layout.pool(request.pool)?;
-        if request.is_particular(pool.policy.keeps_books()) {
-            return None;
-        }
-        let claimant = pool.claimant(request);
-        let purpose = Purpose {
-            claimant,
-            ..purpose(request)
-        };
-        let allocator = worker.quick_index(purpose.index())?;
+        let (_, purpose) = general_purpose(self.layout, request)?;
+        let allocator = self.worker.quick_index(purpose.index())?;
         self.work().pop(allocator)
     }
 
@@ -521,13 +508,16 @@ fn adopt_layout(worker: &mut Worker, layout: &mut Arc<Layout>, inner: &Arc<Inner
     worker.swept = None;
 }
 
-/// What a request for everybody else is for.
+/// The pool a request asks and what it is for, if it asks for nothing in particular but may be on
+/// somebody's behalf.
 #[inline]
-fn purpose(request: &Request) -> Purpose {
-    Purpose {
+fn general_purpose<'l>(layout: &'l Layout, request: &Request) -> Option<(&'l PoolLayout, Purpose)> {
+    let pool = layout.pool(request.pool)?;
+    let purpose = Purpose {
         pool: request.pool,
         protocol: request.protocol,
         family: request.family,
-        claimant: Claimant::OTHERS,
-    }
+        claimant: pool.claimant(request),
+    };
+    (!request.is_particular(pool.policy.keeps_books())).then_some((pool, purpose))
 }

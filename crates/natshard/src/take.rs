@@ -3,7 +3,6 @@
 use crate::block::{Mask, PORTS, Phase};
 use crate::error::AllocError;
 use crate::fair::Claimed;
-use crate::hints::Hint;
 use crate::layout::PoolLayout;
 use crate::lease::Lease;
 use crate::page::Page;
@@ -68,12 +67,7 @@ impl Work<'_> {
                     if !here.reheat(me) {
                         continue;
                     }
-                    page.unmark(Hint::HALF, block);
-                    page.unmark(Hint::RIPE, block);
-                    if here.hot().deferred.get() {
-                        // Its visits ended when it was condemned.
-                        page.mark_taken(block);
-                    }
+                    page.mark_reheated(block);
                     let taken = self.take_owned(page, block, pool, rest, choose);
                     lease(&taken);
                     here.cool(me);

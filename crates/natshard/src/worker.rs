@@ -266,12 +266,7 @@ impl<'a> Work<'a> {
                 {
                     return None;
                 }
-                page.unmark(Hint::HALF, block);
-                page.unmark(Hint::RIPE, block);
-                if here.hot().deferred.get() {
-                    // Its visits ended when it was condemned.
-                    page.mark_taken(block);
-                }
+                page.mark_reheated(block);
                 let (judged, others) = here.judge_and_take(
                     self.id(),
                     clock,
