@@ -240,6 +240,7 @@ pub(crate) fn stats(inner: &Inner) -> Stats {
         shards.push(shard);
     }
     let ground = &inner.ground;
+    let batches = inner.shards.iter().flat_map(|shard| &shard.batches);
     Stats {
         shards,
         pools,
@@ -247,7 +248,7 @@ pub(crate) fn stats(inner: &Inner) -> Stats {
         dropped_leases: ground.dropped_leases.get(),
         refused_tokens: ground.refused_tokens.get(),
         open_addresses: ground.open_addresses.get(),
-        awaiting_grace: ground.awaiting_grace.get(),
+        awaiting_grace: batches.map(|batch| batch.len.get()).sum(),
         subscribers: ground.accounts.len(),
         lost_events: ground.events.as_ref().map_or(0, |events| events.lost()),
     }

@@ -221,7 +221,10 @@ impl Clock {
 
     /// So many stamped ports are leased again, free, or known to have rested.
     pub(crate) fn count_warmed(&self, ports: u64) {
-        self.cooling.subtract(ports);
+        // Whoever does not count shares no line for it.
+        if ports != 0 {
+            self.cooling.subtract(ports);
+        }
     }
 
     /// How many ports bear a stamp; zero when they are not counted.

@@ -30,7 +30,6 @@ pub struct Ground {
     pub(crate) dropped_leases: Counter,
     pub(crate) refused_tokens: Counter,
     pub(crate) open_addresses: Counter,
-    pub(crate) awaiting_grace: Counter,
     /// The books of subscribers.
     pub(crate) accounts: Table,
     /// Where events wait, if any are told.
@@ -58,7 +57,6 @@ impl Ground {
             dropped_leases: Counter::default(),
             refused_tokens: Counter::default(),
             open_addresses: Counter::default(),
-            awaiting_grace: Counter::default(),
             accounts,
             events,
             events_taken: Arc::default(),

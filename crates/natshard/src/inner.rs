@@ -279,7 +279,6 @@ impl Inner {
             let block = batch.blocks[index].get() as usize;
             self.recycle_block(number, page, block);
         }
-        self.ground.awaiting_grace.subtract(len as u64);
         batch.len.set(0);
         batch.busy.set(false);
     }

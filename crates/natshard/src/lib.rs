@@ -43,6 +43,7 @@ mod refill;
 mod region;
 mod request;
 mod requests;
+mod rounds;
 mod segments;
 mod shard;
 mod space;

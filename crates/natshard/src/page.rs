@@ -305,7 +305,7 @@ impl Page {
         rest: &Rest,
         before: u64,
         visited: Option<Hint>,
-    ) -> Hint {
+    ) -> u64 {
         // While it is on offer and can neither be recycled nor be half rested any sooner, whoever
         // takes it on sees for himself what else has rested by then.
         let waits = !rest.rested.is_empty() && 2 * (rest.released.count() as usize) < PORTS;
@@ -321,7 +321,12 @@ impl Page {
             }
             self.offer(block, rest.rested.count() as usize);
         }
-        visit
+        slice
+    }
+
+    /// Whether blocks of it were ever held for somebody.
+    pub(crate) fn keeps_books(&self) -> bool {
+        self.titles().is_some() || self.tenancies().is_some()
     }
 
     /// Whether a block, looked at in the slice `before`, stands marked for a visit that is not due

@@ -146,7 +146,8 @@ impl Burst<'_> {
             self.work().surrender_wanted(wanted);
         }
         let slice = self.ground.clock.moment().slice();
-        if self.worker.swept.map(Moment::slice) != Some(slice) {
+        let swept = self.worker.swept;
+        if swept.is_none_or(|(began, _)| began.slice() != slice) {
             self.sweep();
         }
         self.work().retire_in_time(slice);
@@ -155,7 +156,7 @@ impl Burst<'_> {
     #[cold]
     fn sweep(&mut self) {
         let budget = self.work().sweep_budget();
-        self.work().sweep(budget);
+        self.work().sweep_routinely(budget);
     }
 
     /// Engine time: this burst's tick, or a later one that another shard brought.

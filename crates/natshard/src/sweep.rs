@@ -1,4 +1,9 @@
 //! Bounded housekeeping: what rested by now is sorted, recycled, and memory given back.
+//!
+//! A routine sweep leaves what has rested for just so long to the shard that let go of it, which
+//! visits it on its rounds, and takes it up one slice later: two shards that visit the same blocks
+//! in the same moment take their cache lines from each other. A thorough one, before memory grows and
+//! before a refusal, visits all that has rested.
 
 use std::sync::Arc;
 
@@ -8,6 +13,7 @@ use crate::hints::{BlockSet, Hint};
 use crate::page::Page;
 use crate::planted::{self, Bug};
 use crate::region::Region;
+use crate::space::Record;
 use crate::worker::Work;
 
 /// Blocks visited per burst (I9), while sweeps keep up with the time.
@@ -33,6 +39,8 @@ const AHEAD: usize = 3;
 pub(crate) struct Sweep {
     /// When it began.
     began: Moment,
+    /// Whether it visits also what has rested for just so long.
+    thorough: bool,
     /// What `Region::swept` was when the sweep came to the region.
     swept: Option<u64>,
     region: usize,
@@ -40,6 +48,14 @@ pub(crate) struct Sweep {
     hint: usize,
     position: usize,
     block: usize,
+}
+
+impl Sweep {
+    /// By which slice whatever it visits had rested.
+    fn reaches(&self) -> u64 {
+        let slice = self.began.slice();
+        slice.saturating_sub(u64::from(!self.thorough))
+    }
 }
 
 impl Work<'_> {
@@ -56,8 +72,22 @@ impl Work<'_> {
         PER_BURST << lag.saturating_sub(1).min(MOST_DOUBLED)
     }
 
+    /// What a burst does in a new slice: visits up to `budget` blocks whose ports have rested, its
+    /// own first.
+    pub(crate) fn sweep_routinely(&mut self, budget: usize) {
+        let budget = self.make_rounds(budget);
+        if budget > 0 {
+            // What need not rest is nobody's to come back for.
+            self.sweep_on(budget, self.rest() == 0);
+        }
+    }
+
     /// Visits up to `budget` blocks whose ports have rested.
-    pub(crate) fn sweep(&mut self, mut budget: usize) {
+    pub(crate) fn sweep(&mut self, budget: usize) {
+        self.sweep_on(budget, true);
+    }
+
+    fn sweep_on(&mut self, mut budget: usize, thorough: bool) {
         let moment = self.inner.ground.clock.moment();
         let now = moment.slice();
         if self.is_swept(now) {
@@ -66,8 +96,11 @@ impl Work<'_> {
         self.refresh_hands();
         let layout = self.layout;
         let regions = || layout.regions.iter().chain(&layout.retired);
-        let mut sweep = self.worker.sweep.unwrap_or(Sweep {
+        let under_way = self.worker.sweep;
+        let under_way = under_way.filter(|sweep| sweep.thorough || !thorough);
+        let mut sweep = under_way.unwrap_or(Sweep {
             began: moment,
+            thorough,
             ..Sweep::default()
         });
         while let Some(region) = regions().nth(sweep.region) {
@@ -75,24 +108,26 @@ impl Work<'_> {
                 self.worker.sweep = Some(sweep);
                 return;
             }
-            region.swept.raise(sweep.began.slice());
+            region.swept.raise(sweep.reaches());
             let retired = sweep.region >= layout.regions.len();
             self.close_one(region, now, retired);
             sweep = Sweep {
                 began: sweep.began,
+                thorough: sweep.thorough,
                 region: sweep.region + 1,
                 ..Sweep::default()
             };
         }
         self.seal();
         self.worker.sweep = None;
-        self.worker.swept = Some(sweep.began);
+        self.worker.swept = Some((sweep.began, sweep.thorough));
         self.worker.swept_ever = sweep.began;
     }
 
-    /// Whether a sweep that began in this slice has come to its end.
+    /// Whether a thorough sweep that began in this slice has come to its end.
     pub(crate) fn is_swept(&self, slice: u64) -> bool {
-        self.worker.swept.map(Moment::slice) == Some(slice)
+        let swept = self.worker.swept;
+        swept.is_some_and(|(began, thorough)| thorough && began.slice() == slice)
     }
 
     /// Blocks in this shard's hands are nobody else's to refresh.
@@ -141,23 +176,31 @@ impl Work<'_> {
         }
         let rest = self.inner.ground.clock.rest();
         let swept = sweep.swept.unwrap_or(0);
-        let told_apart = Hint::are_told_apart(sweep.began.slice(), rest, swept)
-            && sweep.began.slice() == self.inner.ground.clock.slice();
+        let began = sweep.began.slice();
+        let told_apart =
+            Hint::are_told_apart(began, rest, swept) && began == self.inner.ground.clock.slice();
+        let told_apart = told_apart.then_some(began);
         let tree = region.tree(class);
-        for hint in Hint::rested(sweep.began.slice(), rest, swept).skip(sweep.hint) {
+        // What another shard comes back for. (Port blocks and tenants' blocks are not had before
+        // they were visited, and so that is not put off.)
+        let left = (!sweep.thorough && told_apart.is_some()).then(|| Hint::due(began, rest));
+        for hint in Hint::rested(began, rest, swept).skip(sweep.hint) {
             while let Some(position) = tree.next(hint, sweep.position) {
                 if position > sweep.position {
                     (sweep.position, sweep.block) = (position, 0);
                 }
-                if let Some(page) = region.record(position).and_then(|record| record.page()) {
+                let page = region.record(position).and_then(Record::page);
+                if let Some(page) = page.filter(|page| left != Some(hint) || page.keeps_books()) {
                     let hinted = page.hinted_of(class, hint, &region.blocks);
                     if hinted.is_empty() {
                         region.forget(class, hint, position, page);
                     }
                     let done = sweep.block;
-                    let held = match told_apart && page.tenancies().is_none() {
-                        true => self.put_off_held(page, &hinted, hint, done, budget),
-                        false => BlockSet::default(),
+                    let held = match told_apart {
+                        Some(now) if page.tenancies().is_none() => {
+                            self.put_off_held(page, &hinted, hint, (done, now), budget)
+                        }
+                        _ => BlockSet::default(),
                     };
                     for block in hinted.without(&held).at_least(done).iter() {
                         if *budget == 0 {
@@ -177,17 +220,16 @@ impl Work<'_> {
 
     /// Visits those of the blocks from `from` on that cool and are held to the last port, all at
     /// once, and says which they were: of a pool that is nearly full they are most. Sixteen of them
-    /// cost about as much as one of another kind.
+    /// cost about as much as one of another kind. `before`: the slice in which marks are told apart.
     fn put_off_held(
         &mut self,
         page: &Page,
         hinted: &BlockSet,
         hint: Hint,
-        from: usize,
+        (from, before): (usize, u64),
         budget: &mut usize,
     ) -> BlockSet {
         let clock = &self.inner.ground.clock;
-        let before = clock.slice();
         let (mut held, mut seen) = (BlockSet::default(), [BlockState::from_bits(0); AT_ONCE]);
         let most = AT_ONCE.min(budget.saturating_mul(HELD_FOR_ONE));
         // Those of another kind are visited next, and are in the caches then.
@@ -227,10 +269,17 @@ impl Work<'_> {
         held
     }
 
-    /// Sorts a block to where its ports' rest says, or has it recycled.
+    /// Sorts a block to where its ports' rest says, or has it recycled. Says under which slice it
+    /// was marked anew, if it goes on cooling.
     ///
-    /// `told_apart`: whether no mark of a slice since the sweep began can be taken for this one.
-    pub(crate) fn visit(&mut self, page: &Page, block: usize, hint: Hint, told_apart: bool) {
+    /// `told_apart`: in which slice no new mark can be taken for this one.
+    pub(crate) fn visit(
+        &mut self,
+        page: &Page,
+        block: usize,
+        hint: Hint,
+        told_apart: Option<u64>,
+    ) -> Option<u64> {
         let here = page.block(block);
         let clock = &self.inner.ground.clock;
         match here.state().phase() {
@@ -240,18 +289,17 @@ impl Work<'_> {
                     // Claimed meanwhile, and perhaps marked before the mark was taken away.
                     page.settle(block);
                 }
-                return;
+                return None;
             }
             // It stays where it is: under the slice in which it was taken on, or, if that was a rest
             // ago, until its owner settles it.
-            Phase::Heating => return,
+            Phase::Heating => return None,
             Phase::Assigned => {
                 self.reclaim_units(page, block);
                 here.refresh(clock);
             }
             Phase::Cooling => {
-                self.visit_cooling(page, block, hint, told_apart);
-                return;
+                return self.visit_cooling(page, block, hint, told_apart);
             }
         }
         // Sorted into its new place before it is taken out of the old one, and looked at again
@@ -259,19 +307,29 @@ impl Work<'_> {
         page.settle(block);
         page.unmark(hint, block);
         page.settle(block);
+        None
     }
 
-    fn visit_cooling(&mut self, page: &Page, block: usize, hint: Hint, told_apart: bool) {
+    fn visit_cooling(
+        &mut self,
+        page: &Page,
+        block: usize,
+        hint: Hint,
+        told_apart: Option<u64>,
+    ) -> Option<u64> {
         let here = page.block(block);
         let clock = &self.inner.ground.clock;
         let (seen, before) = (here.state(), clock.slice());
         let rest = here.rest(clock, clock.rest());
+        let mut marked = None;
         let expected = if !rest.is_over() {
             // Sorted into its new place before it is taken out of the old one.
-            if page.sort(block, &rest, before, Some(hint)) == hint {
+            let slice = page.sort(block, &rest, before, Some(hint));
+            if Hint::resting(slice) == hint {
                 // In its right place, and not due yet.
-                return;
+                return None;
             }
+            marked = Some(slice);
             if rest.released.is_empty() {
                 here.was_held(before);
             } else {
@@ -291,17 +349,18 @@ impl Work<'_> {
         } else {
             // All batches are under way: it stays where the next sweep finds it.
             page.settle(block);
-            return;
+            return None;
         };
         page.unmark(hint, block);
         if planted::on(Bug::VisitTrustsItsMark) {
-            return;
+            return marked;
         }
-        if !told_apart || clock.slice() != before || here.state() != expected {
+        if told_apart != Some(clock.slice()) || here.state() != expected {
             // Somebody else may have marked it under this very hint, or so much time may have
             // passed that the new mark is taken for a later one.
             page.settle(block);
         }
+        marked
     }
 
     /// Gives back the memory of one address that has been free for a hold-down.

@@ -24,6 +24,7 @@ use crate::protocol::Protocol;
 use crate::reclaim::Pin;
 use crate::refill::Refusal;
 use crate::request::{Family, slot};
+use crate::rounds::Rounds;
 use crate::space::{Record, Space};
 use crate::standing::Standing;
 use crate::sweep::Sweep;
@@ -85,10 +86,12 @@ pub(crate) struct Worker {
     batch: Option<usize>,
     /// The sweep under way.
     pub(crate) sweep: Option<Sweep>,
-    /// The moment the last one that came to its end began in, if it was of this layout.
-    pub(crate) swept: Option<Moment>,
+    /// The moment the last one that came to its end began in, if it was of this layout, and whether
+    /// it was a thorough one.
+    pub(crate) swept: Option<(Moment, bool)>,
     /// The same, of whichever layout.
     pub(crate) swept_ever: Moment,
+    pub(crate) rounds: Rounds,
     /// What the search under way looks for, if it is a port block.
     pub(crate) assigning: Option<Assigning>,
     /// On whose behalf the request under way is.
@@ -138,6 +141,7 @@ impl Worker {
             sweep: None,
             swept: None,
             swept_ever: inner.ground.clock.moment(),
+            rounds: Rounds::default(),
             assigning: None,
             claimant: Claimant::OTHERS,
             short: false,
@@ -359,6 +363,7 @@ impl<'a> Work<'a> {
         {
             // Taken whole less than a rest ago, and leased to the last port: nothing of it can have
             // rested, and its first visit is still to come.
+            self.worker.rounds.add(page, block, since);
             return;
         }
         here.hot().nudged.set(false);
@@ -424,7 +429,6 @@ impl<'a> Work<'a> {
             page.settle(block);
             return false;
         }
-        self.inner.ground.awaiting_grace.add(1);
         let batch: &Batch = &self.shard.batches[number];
         batch.push(page, block);
         if batch.len.get() as usize == BATCH {

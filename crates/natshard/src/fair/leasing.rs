@@ -169,21 +169,37 @@ impl Work<'_> {
         leasing: &mut dyn Leasing,
         subscriber: u64,
     ) -> Result<(), AllocError> {
-        let (protocol, limit) = (leasing.request().protocol, &pool.policy.limit);
         let books = self
             .books_of(pool.id, subscriber)
             .ok_or(AllocError::SubscribersFull)?;
+        let had = self.charge_and_lease(layout, pool, leasing, &books);
+        let full = had == Err(AllocError::AddressFull);
+        if full && pool.policy.pairing == Some(Strictness::Strict) && self.retire_at_once(&books) {
+            // It holds nothing, so that its pairing was over before; nobody had come by to see it.
+            return self.charge_and_lease(layout, pool, leasing, &books);
+        }
+        had
+    }
+
+    fn charge_and_lease(
+        &mut self,
+        layout: &Layout,
+        pool: &PoolLayout,
+        leasing: &mut dyn Leasing,
+        books: &Books<'_>,
+    ) -> Result<(), AllocError> {
+        let (protocol, limit) = (leasing.request().protocol, &pool.policy.limit);
         let (least, most) = leasing.ports();
-        let charged = self.charge(&books, || books.charge_most(protocol, least, most, limit));
+        let charged = self.charge(books, || books.charge_most(protocol, least, most, limit));
         let had = match charged {
             Some(ports) => {
                 leasing.narrow(ports);
-                self.lease_charged(layout, pool, leasing, &books)
+                self.lease_charged(layout, pool, leasing, books)
             }
             None => Err(AllocError::SubscriberQuota),
         };
         if had == Err(AllocError::SubscriberQuota) {
-            self.tell_quota(pool, protocol, &books, charged.is_some());
+            self.tell_quota(pool, protocol, books, charged.is_some());
         }
         // Charged before it was known how many there are to be had.
         books.uncharge(protocol, charged.unwrap_or(0) - leasing.had());

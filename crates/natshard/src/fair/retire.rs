@@ -49,6 +49,21 @@ impl Work<'_> {
         }
     }
 
+    /// Looks at one account whose turn has not come; whether its subscriber holds nothing, and so
+    /// is paired no longer.
+    pub(super) fn retire_at_once(&self, books: &Books<'_>) -> bool {
+        let retired = books.retire();
+        self.tell_unbound(books);
+        if let Some(parted) = books.take_parted() {
+            self.inner
+                .ground
+                .accounts
+                .actives()
+                .retire(&[parted], self.pin);
+        }
+        retired
+    }
+
     /// Charges an account, and tells of every pairing that this ended.
     pub(super) fn charge<T>(&self, books: &Books<'_>, charge: impl Fn() -> Result<T, Untold>) -> T {
         loop {

@@ -276,7 +276,10 @@ impl Hands {
 
     /// Visits the block, found under the mark of this slice.
     pub fn visit(&mut self, address: &Address, slice: u64, told_apart: bool) {
-        self.burst(|work| work.visit(address.page(), BLOCK, Hint::resting(slice), told_apart));
+        self.burst(|work| {
+            let told_apart = told_apart.then(|| work.inner.ground.clock.slice());
+            work.visit(address.page(), BLOCK, Hint::resting(slice), told_apart)
+        });
     }
 
     /// Hands what was condemned over to the epoch.
