@@ -188,7 +188,9 @@ impl Work<'_> {
         if !self.worker.allocators[allocator].is_spent() {
             return Some(allocator);
         }
-        let before = self.address_moment(page);
+        let slice = self.inner.ground.clock.slice();
+        page.record().changes.watch(slice);
+        let before = self.address_moment(page, slice);
         let known = self.worker.by_address.entries[place].refused;
         // Without a rest a release announces nothing, nor does a share that is given back.
         let is_told = self.rest() > 0 && pool.sharing.is_none();
@@ -210,16 +212,16 @@ impl Work<'_> {
         if self.load_at_address(allocator, pool, page, class) {
             return Some(allocator);
         }
-        if self.address_moment(page) == before {
+        if self.address_moment(page, self.inner.ground.clock.slice()) == before {
             self.worker.by_address.entries[place].refused = Some(before);
         }
         None
     }
 
-    fn address_moment(&self, page: &Page) -> Refused {
+    fn address_moment(&self, page: &Page, slice: u64) -> Refused {
         Refused {
-            version: page.record().version.get(),
-            slice: self.inner.ground.clock.slice(),
+            version: page.record().changes.counted().get(),
+            slice,
             layout: self.layout.version,
         }
     }

@@ -9,6 +9,7 @@ use crossbeam_utils::CachePadded;
 
 use crate::config::PortOrder;
 use crate::fair::Tally;
+use crate::grace::Ripe;
 use crate::ground::Ground;
 use crate::hints::Hint;
 use crate::layout::{Layout, Names};
@@ -64,6 +65,8 @@ pub(crate) struct ShardShared {
     /// Somebody was refused: the shard gives the unissued ports of these hands back at its next
     /// burst, a bit for each kind of them (see `PoolLayout::bell`).
     pub(crate) wanted: Word,
+    /// Which of its batches are to be recycled.
+    pub(crate) ripe: Ripe,
     pub(crate) trays: Segments<Tray>,
     pub(crate) tray_count: Counter,
     pub(crate) batches: [Batch; BATCHES],
@@ -250,21 +253,39 @@ impl Inner {
         }
         let page = record.unlink(page.next_generation());
         self.ground.open_addresses.subtract(1);
-        record.version.add(1);
+        let slice = self.ground.clock.slice();
+        record.changes.announce(slice);
         for member in record.members() {
             member.region.open.subtract(1);
             member
                 .region
                 .hints
                 .set(Hint::FREE, member.position as usize);
-            member.region.version.add(1);
+            member.region.changes.announce(slice);
         }
         // SAFETY: unlinked by the one that closed every block; nobody new can reach it.
         unsafe { free_page(pin, page) };
         true
     }
 
-    /// Recycles a batch of condemned blocks, a grace period after they were.
+    /// The grace period of a batch is over.
+    pub(crate) fn ripen(&self, number: usize, batch: usize) {
+        if self.shards[number].ripe.ripen(batch) {
+            self.recycle(number, batch);
+        }
+    }
+
+    /// Recycles what is ripe, also of shards that have bursts but not at this moment: before memory
+    /// grows, and before a refusal. The caller is pinned.
+    pub(crate) fn recycle_all(&self) {
+        for (number, shard) in self.shards.iter().enumerate() {
+            while let Some(batch) = shard.ripe.take_one() {
+                self.recycle(number, batch);
+            }
+        }
+    }
+
+    /// Recycles a batch of condemned blocks, a grace period after they were. The caller is pinned.
     pub(crate) fn recycle(&self, number: usize, batch: usize) {
         let shard = &self.shards[number];
         let batch = &shard.batches[batch];
@@ -273,8 +294,9 @@ impl Inner {
             let page = NonNull::new(batch.pages[index].get());
             let Some(page) = page else { continue };
             // SAFETY: a page stays open while one of its blocks is not free, and this block is
-            // condemned, or was reheated and has its page kept open by that; if it is free again
-            // the collecting thread is pinned, as is whoever closes it.
+            // condemned, or was reheated and has its page kept open by that: nobody but the one who
+            // took this batch makes it free. Should it be free and the page closed before this is
+            // done, the caller is pinned, as is whoever closes it.
             let page = unsafe { page.as_ref() };
             let block = batch.blocks[index].get() as usize;
             self.recycle_block(number, page, block);

@@ -7,6 +7,7 @@ mod address;
 mod bag;
 mod block;
 mod census;
+mod changes;
 mod chunks;
 mod clock;
 mod config;
@@ -19,6 +20,7 @@ mod event;
 #[doc(hidden)]
 pub mod failpoints;
 mod fair;
+mod grace;
 mod ground;
 mod hints;
 mod id;

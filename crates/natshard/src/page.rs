@@ -242,10 +242,11 @@ impl Page {
 
     /// Says that something became leasable, after the marks that lead to it.
     pub(crate) fn announce(&self, block: usize) {
-        self.record().version.add(1);
+        let slice = self.ground.clock.slice();
+        self.record().changes.announce(slice);
         for member in self.record().members() {
             if member.blocks().contains(block) {
-                member.region.version.add(1);
+                member.region.changes.announce(slice);
             }
         }
     }

@@ -17,6 +17,11 @@ pub enum Bug {
     TimeBeforeSlice,
     /// A queue consumer takes an entry without claiming its cell.
     QueueTakesWithoutClaiming,
+    /// Whoever ends a grace period looks first whether the shard is there, and tells it afterwards.
+    RipensAfterTheLook,
+    /// A search takes it that nothing was counted for nothing having become leasable, and does not
+    /// watch.
+    SearchesUnwatched,
     /// Recycling does not wait for the grace period.
     RecycleWithoutGrace,
     /// A charge looks at the limit and adds without comparing.

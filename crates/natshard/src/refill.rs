@@ -49,9 +49,8 @@ impl Work<'_> {
         let Some(pool) = layout.pool(purpose.pool) else {
             return false;
         };
-        let mut surrendered = false;
+        let (mut surrendered, mut before) = (false, None);
         loop {
-            let before = self.moment(pool, purpose);
             self.worker.short = false;
             let known = self.worker.refusals[purpose.index()];
             if known.is_some_and(|known| self.stands(&known, pool, purpose)) {
@@ -83,10 +82,12 @@ impl Work<'_> {
                 self.surrender_shared(pool, purpose);
                 continue;
             }
-            if self.moment(pool, purpose) == before {
-                self.worker.refusals[purpose.index()] = Some(before);
+            if before == Some(self.moment(pool, purpose)) {
+                self.worker.refusals[purpose.index()] = before;
                 return false;
             }
+            // Nothing was found, or not everything was seen: once more, and watching.
+            before = Some(self.watch(pool, purpose));
         }
     }
 
@@ -105,7 +106,7 @@ impl Work<'_> {
             self.sweep_anew();
         }
         loop {
-            let before = self.moment(pool, purpose);
+            let before = self.watch(pool, purpose);
             self.worker.short = false;
             let near = [Stage::Half, Stage::Free, Stage::NewAddress];
             let found = near
@@ -234,12 +235,28 @@ impl Work<'_> {
         *known == self.moment(pool, purpose) && self.rest() > 0
     }
 
+    /// The moment in which a search begins that may end in a refusal: whatever becomes leasable
+    /// from here on is counted.
+    pub(crate) fn watch(&self, pool: &PoolLayout, purpose: Purpose) -> Refusal {
+        let slice = self.inner.ground.clock.slice();
+        for region in pool.regions(purpose.protocol, purpose.family) {
+            region.changes.watch(slice);
+        }
+        self.moment_in(slice, pool, purpose)
+    }
+
     /// What must not have changed for a search without result to mean that there was nothing.
     pub(crate) fn moment(&self, pool: &PoolLayout, purpose: Purpose) -> Refusal {
+        self.moment_in(self.inner.ground.clock.slice(), pool, purpose)
+    }
+
+    fn moment_in(&self, slice: u64, pool: &PoolLayout, purpose: Purpose) -> Refusal {
         let regions = pool.regions(purpose.protocol, purpose.family);
         Refusal {
-            version: regions.fold(0, |sum, region| sum.wrapping_add(region.version.get())),
-            slice: self.inner.ground.clock.slice(),
+            version: regions.fold(0, |sum, region| {
+                sum.wrapping_add(region.changes.counted().get())
+            }),
+            slice,
             layout: self.layout.version,
             loads: self.worker.loads,
             shares: self

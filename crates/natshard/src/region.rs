@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crossbeam_utils::CachePadded;
 
 use crate::block::Mask;
+use crate::changes::Changes;
 use crate::hints::{BLOCKS, BUCKETS, BlockSet, Hint, HintTree};
 use crate::id::PoolId;
 use crate::page::Page;
@@ -47,8 +48,8 @@ pub struct Region {
     /// Made when the first block is queued.
     queue: Link<BlockQueue>,
     queue_limit: usize,
-    /// Counts every event that made something leasable.
-    pub(crate) version: CachePadded<Word>,
+    /// What became leasable.
+    pub(crate) changes: CachePadded<Changes>,
     /// How many clearings of hints are under way.
     clearing: CachePadded<Word>,
     /// The last slice by which every hint then rested had been visited.
@@ -86,7 +87,7 @@ impl Region {
             last_class: Word::new(0),
             queue: Link::default(),
             queue_limit: blocks.min(QUEUE_LIMIT),
-            version: CachePadded::new(Word::new(0)),
+            changes: CachePadded::default(),
             clearing: CachePadded::new(Word::new(0)),
             swept: Word::new(0),
             open: Counter::default(),

@@ -96,6 +96,7 @@ impl Shard {
         work.sweep(PER_IDLE);
         work.retire_accounts(fair::PER_IDLE);
         work.seal();
+        work.leave();
         drop(burst);
         for _ in 0..3 {
             self.participant.pin().flush();
@@ -109,6 +110,7 @@ impl Drop for Shard {
         let mut work = self.worker.at(&self.handle.inner, &self.layout, &pin);
         work.surrender_all();
         work.seal();
+        work.leave();
         pin.flush();
         drop(pin);
         let shard = &self.handle.inner.shards[self.worker.id.as_index()];
@@ -144,6 +146,9 @@ impl Burst<'_> {
         if wanted != 0 {
             self.shard.wanted.clear_bits(wanted);
             self.work().surrender_wanted(wanted);
+        }
+        if !self.shard.ripe.is_quiet() {
+            self.work().recycle_one();
         }
         let slice = self.ground.clock.moment().slice();
         let swept = self.worker.swept;
@@ -243,7 +248,7 @@ impl Burst<'_> {
                 version: known.version,
                 slice: known.slice,
                 loads: known.loads,
-                counted: NonNull::from(&*region.version),
+                counted: NonNull::from(region.changes.counted()),
                 refusals: NonNull::from(&shard.refused[error as usize]),
             };
         }

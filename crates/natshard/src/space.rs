@@ -7,6 +7,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use crate::changes::Changes;
 use crate::hints::BlockSet;
 use crate::id::RealmId;
 use crate::page::Page;
@@ -99,8 +100,8 @@ pub struct Record {
     floor: Word,
     /// The latest layout in whose regions it is fully enlisted.
     enlisted: Word,
-    /// Counts what its regions' versions count, as far as it is of this address.
-    pub(crate) version: Word,
+    /// What became leasable of this address.
+    pub(crate) changes: Changes,
 }
 
 impl Record {
@@ -111,7 +112,7 @@ impl Record {
             members: Link::default(),
             floor: Word::new(0),
             enlisted: Word::new(0),
-            version: Word::new(0),
+            changes: Changes::default(),
         }
     }
 

@@ -90,6 +90,9 @@ impl Work<'_> {
     fn sweep_on(&mut self, mut budget: usize, thorough: bool) {
         let moment = self.inner.ground.clock.moment();
         let now = moment.slice();
+        if thorough {
+            self.inner.recycle_all();
+        }
         if self.is_swept(now) {
             return;
         }

@@ -463,10 +463,26 @@ impl<'a> Work<'a> {
         let inner = Arc::clone(self.inner);
         let shard = self.id().as_index();
         // SAFETY: the closure owns what it refers to, all of it usable from any thread.
-        unsafe { self.pin.defer(move || inner.recycle(shard, number)) };
+        unsafe { self.pin.defer(move || inner.ripen(shard, number)) };
         // The epoch would hold it back until 64 closures have come together.
         self.pin.flush();
         true
+    }
+
+    /// Recycles one batch of this shard's that is ripe.
+    #[cold]
+    pub(crate) fn recycle_one(&self) {
+        self.shard.ripe.come();
+        if let Some(batch) = self.shard.ripe.take_one() {
+            self.inner.recycle(self.id().as_index(), batch);
+        }
+    }
+
+    /// The shard has no bursts for now: leaves it to others to recycle.
+    pub(crate) fn leave(&self) {
+        for batch in self.shard.ripe.leave() {
+            self.inner.recycle(self.id().as_index(), batch);
+        }
     }
 
     /// Opens an enlisted address and queues its blocks in random order.

@@ -59,7 +59,7 @@ impl Work<'_> {
     fn find_any_run(&mut self, search: &mut Search<'_>, give: Give<'_>) -> Outcome {
         let (mut surrendered, mut exhaustive) = (false, false);
         for _ in 0..ROUNDS {
-            let before = self.moment(search.pool, search.purpose);
+            let before = self.watch(search.pool, search.purpose);
             if let Some(outcome) = self.known_refusal(search, before) {
                 return outcome;
             }

@@ -277,6 +277,7 @@ impl Work<'_> {
                 });
             }
             reclaimed = true;
+            self.inner.recycle_all();
             let now = self.inner.ground.clock.slice();
             for region in &class.regions {
                 for hint in Hint::rested(now, self.rest(), region.swept.get()) {
