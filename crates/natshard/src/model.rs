@@ -10,10 +10,12 @@ use std::time::Duration;
 
 pub use crate::block::PORTS;
 use crate::block::{Block, BlockRef, Cold, Mask, Phase};
+use crate::changes::Changes;
 use crate::clock::Clock;
 use crate::fair::quota::Quota;
 pub use crate::fair::quota::Source;
 use crate::fair::{Tenancies, Tenancy};
+use crate::grace::Ripe;
 use crate::hints::{Hint, HintTree};
 use crate::id::{PoolId, ShardId};
 pub use crate::lease::Lease;
@@ -62,6 +64,88 @@ impl Time {
     pub fn bring(&self, millis: u64) -> u64 {
         self.0.bring(crate::tick::Tick::from_millis(millis));
         self.0.slice()
+    }
+}
+
+/// The ripe batches of a shard.
+#[derive(Default)]
+pub struct Batches(Ripe);
+
+impl Batches {
+    /// Whose shard has bursts.
+    pub fn of_a_present_shard() -> Self {
+        let batches = Batches::default();
+        batches.0.come();
+        batches
+    }
+
+    pub fn come(&self) {
+        self.0.come();
+    }
+
+    /// Whether the caller is to recycle the batch.
+    pub fn ripen(&self, batch: usize) -> bool {
+        self.0.ripen(batch)
+    }
+
+    pub fn take_one(&self) -> Option<usize> {
+        self.0.take_one()
+    }
+
+    /// How many of them the shard that leaves is to recycle.
+    pub fn leave(&self) -> usize {
+        self.0.leave().count()
+    }
+}
+
+/// An address that can become leasable, and who searches it and refuses.
+pub struct Searched {
+    time: Time,
+    marks: HintTree,
+    changes: Changes,
+}
+
+impl Searched {
+    /// In this slice, without anything leasable.
+    pub fn new(slice: u64) -> Self {
+        let time = Time::new();
+        time.bring(slice);
+        let marks = HintTree::default();
+        // Loads of links are weaker in a model than they are.
+        marks.make_room(0);
+        Searched {
+            time,
+            marks,
+            changes: Changes::default(),
+        }
+    }
+
+    pub fn bring(&self, slice: u64) {
+        self.time.bring(slice);
+    }
+
+    /// Something becomes leasable.
+    pub fn offer(&self) {
+        self.marks.set(Hint::RIPE, 0);
+        self.changes.announce(self.time.0.slice());
+    }
+
+    fn moment(&self, slice: u64) -> (u64, u64) {
+        (slice, self.changes.counted().get())
+    }
+
+    /// A search; the moment in which it refuses, unless it found something or has to search again.
+    pub fn refuse(&self) -> Option<(u64, u64)> {
+        let slice = self.time.0.slice();
+        self.changes.watch(slice);
+        let before = self.moment(slice);
+        let nothing = self.marks.next(Hint::RIPE, 0).is_none();
+        (nothing && self.moment(self.time.0.slice()) == before).then_some(before)
+    }
+
+    /// Whether a refusal would be repeated without a search.
+    pub fn stands(&self, refusal: (u64, u64)) -> bool {
+        self.moment(self.time.0.slice()) == refusal
     }
 }
 

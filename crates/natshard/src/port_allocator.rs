@@ -164,7 +164,7 @@ impl PortAllocator {
         let mut ports = [0u8; PORTS];
         let len = if whole { PORTS } else { taken.list(&mut ports) };
         match (order, whole) {
-            (PortOrder::Random | PortOrder::Hardened, true) => ports = deal(random),
+            (PortOrder::Random | PortOrder::Hardened, true) => deal(&mut ports, random),
             (PortOrder::Random | PortOrder::Hardened, false) => {
                 shuffle(&mut ports[..len], random);
             }
@@ -412,17 +412,16 @@ fn next(tray: &Tray) -> Option<usize> {
 /// How many places are drawn from one random word.
 const PER_WORD: usize = 6;
 
-/// Every port of a block in random order: Fisher-Yates from the inside out. One word of 64 random
+/// Puts every port of a block there in random order: Fisher-Yates from the inside out. One word of 64 random
 /// bits is drawn from for several places in turn (Brackett-Rozinsky and Lemire, "Batched ranged
 /// random integer generation", 2024): multiplied by the number of places, its upper half is a
 /// place, and its lower half is left for the next. Without their rejections the bias of a draw is
 /// at most 2^-16 of its probability: there are at most 2^48 ways to draw six.
-fn deal(random: &mut ChaCha8Rng) -> [u8; PORTS] {
+fn deal(ports: &mut [u8; PORTS], random: &mut ChaCha8Rng) {
     let mut words = [0u8; PORTS.div_ceil(PER_WORD) * 8];
     random.fill_bytes(&mut words);
     let mut words = words.chunks_exact(8);
     let mut word = || words.next().and_then(|word| word.try_into().ok());
-    let mut ports = [0u8; PORTS];
     let mut insert = |port: usize, left: &mut u64| {
         let product = u128::from(*left) * u128::from(port as u64 + 1);
         *left = product as u64;
@@ -441,7 +440,6 @@ fn deal(random: &mut ChaCha8Rng) -> [u8; PORTS] {
     for port in whole..PORTS {
         insert(port, &mut left);
     }
-    ports
 }
 
 /// Fisher-Yates with 16-bit draws; the bias of a draw is below 2^-8 of its probability.
@@ -472,7 +470,8 @@ mod tests {
             let mut items: [u8; 256] = std::array::from_fn(|index| index as u8);
             shuffle(&mut items, &mut random);
             first[items[0] as usize] += 1;
-            let dealt = deal(&mut random);
+            let mut dealt = [0; 256];
+            deal(&mut dealt, &mut random);
             last[dealt[255] as usize] += 1;
             for mut items in [items, dealt] {
                 items.sort_unstable();

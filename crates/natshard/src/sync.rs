@@ -455,7 +455,7 @@ impl<const N: usize> Bytes<N> {
     ///
     /// When there are not so many.
     #[cfg_attr(natshard_failpoints, track_caller)]
-    #[inline]
+    #[inline(always)]
     pub(crate) fn snapshot<const M: usize>(&self, base: usize) -> [u8; M] {
         window();
         snapshot::<M>(&self.0[base..base + M])
@@ -543,13 +543,13 @@ mod wide {
     use std::sync::atomic::Ordering;
 
     /// See [`Bytes::snapshot`](super::Bytes::snapshot).
-    #[inline]
+    #[inline(always)]
     pub(super) fn snapshot<const N: usize>(bytes: &[AtomicU8]) -> [u8; N] {
         assert!(bytes.len() == N && N.is_multiple_of(16));
-        let mut copy = [0u8; N];
+        let mut copy = std::mem::MaybeUninit::<[u8; N]>::uninit();
         for at in (0..N).step_by(16) {
             // SAFETY: both places have sixteen bytes from `at` on, by the assertion, and `copy` is
-            // this function's own. A vector load reads every byte once and whole, in some order,
+            // this function's own, to be written. A vector load reads every byte once and whole, in some order,
             // and is ordered against the accesses before and after it as any other load. On x86-64
             // a sequentially consistent load is a plain load, so this does what sixteen of them
             // on these atomic bytes could have done.
@@ -558,13 +558,14 @@ mod wide {
                     "movdqu {wide}, [{from}]",
                     "movdqu [{to}], {wide}",
                     from = in(reg) bytes.as_ptr().add(at),
-                    to = in(reg) copy.as_mut_ptr().add(at),
+                    to = in(reg) copy.as_mut_ptr().cast::<u8>().add(at),
                     wide = out(xmm_reg) _,
                     options(nostack, preserves_flags),
                 );
             }
         }
-        copy
+        // SAFETY: every sixteen bytes of it were written.
+        unsafe { copy.assume_init() }
     }
 
     /// See [`Bytes::any_positive`](super::Bytes::any_positive).

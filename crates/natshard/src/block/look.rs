@@ -81,42 +81,104 @@ impl Look {
 /// Judges sixteen ports at a time.
 #[cfg(all(target_arch = "x86_64", not(loom)))]
 #[target_feature(enable = "sse2")]
+#[inline]
 fn judge_sixteen(ports: &[u8; PORTS], now: Moment, rest: u8) -> Rest {
-    use std::arch::x86_64::{
-        __m128i, _mm_add_epi8, _mm_and_si128, _mm_andnot_si128, _mm_cmpeq_epi8, _mm_cmpgt_epi8,
-        _mm_loadu_si128, _mm_max_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
-        _mm_setzero_si128, _mm_storeu_si128, _mm_sub_epi8,
+    let (released, resting) = match now.stamp().checked_sub(rest) {
+        Some(_) => sort_sixteen::<false>(ports, now.stamp(), rest),
+        None => sort_sixteen::<true>(ports, now.stamp(), rest),
     };
-    // Signed comparisons: held ports are zero or negative, ages are at most 125.
-    let (zero, one) = (_mm_setzero_si128(), _mm_set1_epi8(1));
+    let earliest = match resting.is_empty() {
+        true => None,
+        false => Some(now.slices_ago(oldest_of_sixteen(ports, now.stamp(), rest))),
+    };
+    Rest {
+        released,
+        rested: released.without(&resting),
+        earliest,
+    }
+}
+
+/// The ports that are nobody's, and those of them that rest: whose stamps are the last `rest` ones up to
+/// `now`. `WRAPS`: they go round the end of the cycle.
+#[cfg(all(target_arch = "x86_64", not(loom)))]
+#[target_feature(enable = "sse2")]
+#[inline]
+fn sort_sixteen<const WRAPS: bool>(ports: &[u8; PORTS], now: u8, rest: u8) -> (Mask, Mask) {
+    use std::arch::x86_64::{
+        _mm_and_si128, _mm_andnot_si128, _mm_cmpgt_epi8, _mm_movemask_epi8, _mm_or_si128,
+        _mm_set1_epi8, _mm_setzero_si128,
+    };
+    // Signed comparisons: held ports are zero or negative. An idle one is above all stamps.
+    let (zero, now_wide) = (_mm_setzero_si128(), _mm_set1_epi8(now.cast_signed()));
+    let below = match WRAPS {
+        true => now + stamp::CYCLE - rest,
+        false => now - rest,
+    };
+    let below = _mm_set1_epi8(below.cast_signed());
     let idle = _mm_set1_epi8(stamp::IDLE.cast_signed());
+    let (mut released, mut resting) = (Mask::EMPTY, Mask::EMPTY);
+    for (word, ports) in ports.chunks_exact(64).enumerate() {
+        // Four at a time and written out, so that no shift is by a variable.
+        let (mut nobodys_here, mut rests_here) = (0, 0);
+        for part in 0..4 {
+            let bytes = sixteen(&ports[part * 16..][..16]);
+            let nobodys = _mm_cmpgt_epi8(bytes, zero);
+            let later = _mm_cmpgt_epi8(bytes, below);
+            let after = _mm_cmpgt_epi8(bytes, now_wide);
+            let rests = match WRAPS {
+                // Up to now, or in the end of the last cycle.
+                true => _mm_or_si128(
+                    _mm_andnot_si128(after, nobodys),
+                    _mm_and_si128(later, _mm_cmpgt_epi8(idle, bytes)),
+                ),
+                false => _mm_andnot_si128(after, later),
+            };
+            let bits = |wide| u64::from(_mm_movemask_epi8(wide).cast_unsigned()) << (part * 16);
+            nobodys_here |= bits(nobodys);
+            rests_here |= bits(rests);
+        }
+        (released.0[word], resting.0[word]) = (nobodys_here, rests_here);
+    }
+    (released, resting)
+}
+
+/// How many slices ago the longest-resting port was released, of those that rest.
+#[cfg(all(target_arch = "x86_64", not(loom)))]
+#[target_feature(enable = "sse2")]
+#[inline]
+fn oldest_of_sixteen(ports: &[u8; PORTS], now: u8, rest: u8) -> u8 {
+    use std::arch::x86_64::{
+        __m128i, _mm_add_epi8, _mm_and_si128, _mm_cmpgt_epi8, _mm_max_epu8, _mm_min_epu8,
+        _mm_set1_epi8, _mm_setzero_si128, _mm_storeu_si128, _mm_sub_epi8,
+    };
+    let zero = _mm_setzero_si128();
+    let now = _mm_set1_epi8(now.cast_signed());
     let cycle = _mm_set1_epi8(stamp::CYCLE.cast_signed());
-    let moment = _mm_set1_epi8(now.stamp().cast_signed());
-    let short = _mm_set1_epi8(rest.wrapping_sub(1).cast_signed());
-    let (mut released, mut rested, mut oldest) = (Mask::EMPTY, Mask::EMPTY, zero);
-    for (index, chunk) in ports.chunks_exact(16).enumerate() {
-        // SAFETY: the chunk has sixteen bytes.
-        let bytes = unsafe { _mm_loadu_si128(chunk.as_ptr().cast::<__m128i>()) };
-        let nobodys = _mm_cmpgt_epi8(bytes, zero);
-        let wrapped = _mm_and_si128(_mm_cmpgt_epi8(bytes, moment), cycle);
-        let age = _mm_add_epi8(_mm_sub_epi8(moment, bytes), wrapped);
-        let long = _mm_or_si128(_mm_cmpeq_epi8(bytes, idle), _mm_cmpgt_epi8(age, short));
-        let resting = _mm_andnot_si128(long, nobodys);
-        oldest = _mm_max_epu8(oldest, _mm_and_si128(resting, _mm_add_epi8(age, one)));
-        let (word, shift) = (index / 4, index % 4 * 16);
-        let rests = _mm_movemask_epi8(_mm_and_si128(nobodys, long));
-        rested.0[word] |= u64::from(rests.cast_unsigned() as u16) << shift;
-        released.0[word] |= u64::from(_mm_movemask_epi8(nobodys).cast_unsigned() as u16) << shift;
+    let idle = _mm_set1_epi8(stamp::IDLE.cast_signed());
+    let rest = _mm_set1_epi8(rest.cast_signed());
+    let mut oldest = zero;
+    for chunk in ports.chunks_exact(16) {
+        let bytes = sixteen(chunk);
+        // Of a stamp after now the difference is negative, that is large, and a cycle more is not.
+        let age = _mm_sub_epi8(now, bytes);
+        let age = _mm_min_epu8(age, _mm_add_epi8(age, cycle));
+        let stamped = _mm_and_si128(_mm_cmpgt_epi8(bytes, zero), _mm_cmpgt_epi8(idle, bytes));
+        let rests = _mm_and_si128(stamped, _mm_cmpgt_epi8(rest, age));
+        oldest = _mm_max_epu8(oldest, _mm_and_si128(rests, age));
     }
     let mut lanes = [0u8; 16];
     // SAFETY: sixteen bytes of this function's own.
     unsafe { _mm_storeu_si128(lanes.as_mut_ptr().cast::<__m128i>(), oldest) };
-    let oldest = lanes.into_iter().max().and_then(|age| age.checked_sub(1));
-    Rest {
-        released,
-        rested,
-        earliest: oldest.map(|age| now.slices_ago(age)),
-    }
+    lanes.into_iter().max().unwrap_or(0)
+}
+
+#[cfg(all(target_arch = "x86_64", not(loom)))]
+#[target_feature(enable = "sse2")]
+#[inline]
+fn sixteen(chunk: &[u8]) -> std::arch::x86_64::__m128i {
+    debug_assert_eq!(chunk.len(), 16);
+    // SAFETY: both callers cut chunks of sixteen bytes.
+    unsafe { std::arch::x86_64::_mm_loadu_si128(chunk.as_ptr().cast()) }
 }
 
 #[cfg(test)]
@@ -138,8 +200,8 @@ mod tests {
                 // Nothing held.
                 look.0 = look.0.map(|byte| (byte & 0x7f).max(1));
             }
-            let now = Moment::FIRST.after(1_000 + u64::from(draw()));
-            for rest in [0, 1, 5, 17, 18] {
+            let now = Moment::FIRST.after(1_000 + u64::from(round) % 126);
+            for rest in [0, 1, 2, 5, 17, 18] {
                 assert_eq!(look.judge(now, rest), look.judge_one_by_one(now, rest));
             }
         }

@@ -159,7 +159,7 @@ impl<'a> BlockRef<'a> {
     }
 
     /// The bytes of its ports at this moment.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn look(&self) -> Look {
         Look(self.cold.stamps.snapshot::<PORTS>(self.base))
     }
