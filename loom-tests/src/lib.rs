@@ -107,6 +107,12 @@ pub fn find<const N: usize>(
     let said = fault.downcast_ref::<String>().cloned();
     let said = said.or_else(|| fault.downcast_ref::<&str>().map(|said| said.to_string()));
     let said = said.unwrap_or_default();
+    // A stack that overflows panics with something that is no message, and a bound that is exceeded
+    // with loom's own: neither has found the bug.
+    assert!(
+        !said.is_empty() && !said.contains("exceeded maximum number of branches"),
+        "{name}: the planted {bug:?} was not found by an assertion, but: {said:?}"
+    );
     println!(
         "found | {name} | {} | {bug:?} | {} | {}",
         test_name(),

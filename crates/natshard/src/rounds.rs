@@ -14,8 +14,8 @@ use crate::page::Page;
 use crate::space::Record;
 use crate::worker::Work;
 
-/// Blocks remembered at most; 24 bytes each.
-const MOST: usize = 8192;
+/// Blocks remembered at most, 24 bytes each: 33 million ports that rest.
+const MOST: usize = 1 << 17;
 /// How many blocks ahead their memory is asked for.
 const AHEAD: usize = 3;
 /// A mark so many slices old is told apart from a new one in any case.

@@ -32,6 +32,13 @@ fn natshard(name: &'static str, threads: usize, window: usize, rest: Rest) -> Co
     Contestant::team(name, own::team(threads, window, pool, rest))
 }
 
+/// As many threads that share nothing: what of the cost of a team is the machine's.
+fn apart(threads: usize, window: usize, rest: Rest) -> Contestant {
+    let pool = || plain(rest.addresses(1, window));
+    let teams = (0..threads).flat_map(|_| own::team(1, window, pool(), rest));
+    Contestant::team("natshard, an engine each", teams)
+}
+
 /// A reference of which each thread has its own, or a view of the same.
 fn reference<P: Ports + 'static>(
     name: &'static str,
@@ -69,6 +76,8 @@ fn own_case(settings: Settings, name: &'static str, window: usize) -> Case {
             all.push(natshard("natshard", threads, window, rest));
             if threads == 1 {
                 all.extend(variants(window));
+            } else {
+                all.push(apart(threads, window, rest));
             }
             all.extend(references(threads, window));
         }
