@@ -612,3 +612,6 @@ impl Drop for Page {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
