@@ -8,6 +8,7 @@ use crate::fair::unit::Unit;
 use crate::hints::BUCKETS;
 use crate::id::ShardId;
 use crate::inner::Inner;
+use crate::layout::Layout;
 use crate::tick::Tick;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -25,6 +26,7 @@ const NEXT: usize = 201;
 struct Site {
     _engine: Engine,
     inner: Arc<Inner>,
+    layout: Arc<Layout>,
 }
 
 impl Site {
@@ -48,6 +50,7 @@ impl Site {
         let site = Site {
             _engine: engine,
             inner,
+            layout,
         };
         let members = site.page().record().members();
         assert_eq!(members.len(), 2);
@@ -58,11 +61,8 @@ impl Site {
     }
 
     fn page(&self) -> &Page {
-        let layout = self.inner.layout.load_full();
-        let space = &layout.spaces[0];
-        let page = space.records().next().unwrap().page().unwrap();
-        // SAFETY: nothing here closes it, and the engine lives as long as this.
-        unsafe { &*std::ptr::from_ref(page) }
+        let mut records = self.layout.spaces[0].records();
+        records.next().unwrap().page().unwrap()
     }
 
     fn clock(&self) -> &crate::clock::Clock {
