@@ -305,6 +305,15 @@ mod tests {
     }
 
     #[test]
+    fn a_slice_is_a_sixteenth_of_the_hold_down() {
+        let clock = Clock::new(Duration::from_secs(120));
+        for (millis, slice) in [(0, 0), (7_499, 0), (7_500, 1), (74_999, 9), (75_000, 10)] {
+            clock.bring(Tick::from_millis(millis));
+            assert_eq!((clock.slice(), clock.now().as_millis()), (slice, millis));
+        }
+    }
+
+    #[test]
     fn a_leap_counts_as_a_rest_and_a_slice() {
         let clock = Clock::new(Duration::from_millis(16));
         for leap in [1u64, 2, 17, 18, 19, 1_000, 126, 127, 126 * 7, 1 << 40] {
