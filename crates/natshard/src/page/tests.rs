@@ -657,3 +657,37 @@ fn one_is_told_to_free_a_page_left_to_its_leases() {
     // For the engine's end.
     page.freed.set(false);
 }
+
+/// The note of a lease is its account where it is charged to one, and otherwise its pool.
+#[test]
+fn a_release_that_is_told_is_charged_to_no_other_account() {
+    let pool = |name, prefix: &str| PoolConfig::new(name).prefix(prefix.parse().unwrap());
+    let limit = crate::SubscriberLimit::new().ports(Protocol::Tcp, 9);
+    let config = EngineConfig::new(1)
+        .events(crate::EventConfig::new(64).leases(true))
+        .pool(pool("open", "192.0.2.1/32"))
+        .pool(pool("limited", "192.0.2.2/32").subscriber_limit(limit));
+    let engine = Engine::new(config).unwrap();
+    let request = |name| crate::Request::new(engine.pool(name).unwrap(), Protocol::Tcp);
+    let mut shard = engine.shard(0).unwrap();
+    let mut burst = shard.burst(Tick::ZERO);
+    let charged = burst.allocate(&request("limited").subscriber(7)).unwrap();
+    let other = burst.allocate(&request("open")).unwrap();
+    assert_eq!(charged.account(), Some(0), "the number of the other pool");
+    let held = || {
+        let ports = engine.subscribers()[0].ports[Protocol::Tcp.as_index()];
+        (ports.leased, ports.resting)
+    };
+    burst.release(other);
+    assert_eq!(held(), (1, 0));
+    burst.release(charged);
+    assert_eq!(held(), (0, 1));
+    drop(burst);
+    let mut released = vec![];
+    engine.events().unwrap().drain(&mut |event: &crate::Event| {
+        if let EventKind::PortReleased { subscriber, .. } = event.kind {
+            released.push((event.pool, subscriber));
+        }
+    });
+    assert_eq!(released, [(PoolId(0), None), (PoolId(1), Some(7))]);
+}
