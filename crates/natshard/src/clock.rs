@@ -5,6 +5,7 @@
 //! slices, and the begun one): never early, and late by less than two slices, that is an eighth of
 //! the hold-down (I3, I4).
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
@@ -39,22 +40,24 @@ pub(crate) mod stamp {
 
     /// The first stamp.
     pub(crate) const FIRST: u8 = 1;
+    /// The mark of shard 0; those of the others follow.
+    const OWNED: u8 = 128;
 
     /// The stamp so many slices after another.
-    pub(crate) const fn after(stamp: u8, slices: u64) -> u8 {
-        ((stamp as u64 - 1 + slices) % CYCLE as u64) as u8 + 1
+    pub(crate) fn after(stamp: u8, slices: u64) -> u8 {
+        ((u64::from(stamp) - 1 + slices) % u64::from(CYCLE)) as u8 + 1
     }
 
     /// The stamp of a port that a shard issues from a reheated block.
     #[inline]
     pub(crate) fn of_owner(shard: ShardId) -> u8 {
-        shard.0 | 0x80
+        OWNED + shard.0
     }
 
     /// The shard of an owner's stamp.
     #[inline]
     pub(crate) fn owner(stamp: u8) -> Option<ShardId> {
-        (stamp & 0x80 != 0).then_some(ShardId(stamp & 0x7f))
+        stamp.checked_sub(OWNED).map(ShardId)
     }
 
     /// Whether the port is nobody's.
@@ -88,48 +91,46 @@ impl Moment {
     /// No moment there is.
     pub(crate) const NEVER: Moment = Moment(0);
     /// The last slice told apart: further ones count as it.
-    const LAST: u64 = (1 << 56) - 1;
+    const LAST: u64 = u64::MAX >> 8;
     pub(crate) const FIRST: Moment = Moment(stamp::FIRST as u64);
 
+    fn new(slice: u64, stamp: u8) -> Self {
+        Moment((slice << 8) + u64::from(stamp))
+    }
+
     /// The moment of a later slice; `None` when it is not later.
-    const fn later(self, slice: u64, rest: u64) -> Option<Self> {
-        let slice = if slice < Self::LAST {
-            slice
-        } else {
-            Self::LAST
-        };
-        let Some(gap) = slice.checked_sub(self.slice()) else {
-            return None;
-        };
+    fn later(self, slice: u64, rest: u64) -> Option<Self> {
+        let slice = slice.min(Self::LAST);
+        let gap = slice.checked_sub(self.slice())?;
         if gap == 0 {
             return None;
         }
-        let steps = if gap > rest + 1 { rest + 1 } else { gap };
-        Some(Moment(
-            slice << 8 | stamp::after(self.stamp(), steps) as u64,
+        Some(Moment::new(
+            slice,
+            stamp::after(self.stamp(), gap.min(rest + 1)),
         ))
     }
 
     #[inline]
-    pub(crate) const fn slice(self) -> u64 {
+    pub(crate) fn slice(self) -> u64 {
         self.0 >> 8
     }
 
     #[inline]
-    pub(crate) const fn stamp(self) -> u8 {
+    pub(crate) fn stamp(self) -> u8 {
         self.0 as u8
     }
 
     /// The slice so many stamps ago, of those that have not rested.
     #[inline]
-    pub(crate) const fn slices_ago(self, age: u8) -> u64 {
-        self.slice().saturating_sub(age as u64)
+    pub(crate) fn slices_ago(self, age: u8) -> u64 {
+        self.slice().saturating_sub(age.into())
     }
 
     /// The moment so many slices later, one by one.
     #[cfg(test)]
     pub(crate) fn after(self, slices: u64) -> Self {
-        Moment((self.slice() + slices) << 8 | u64::from(stamp::after(self.stamp(), slices)))
+        Moment::new(self.slice() + slices, stamp::after(self.stamp(), slices))
     }
 
     /// How many stamps lie between an earlier moment and this one, if it is less than a cycle.
@@ -176,17 +177,20 @@ impl Clock {
     /// Brings a tick; whether it lay before engine time.
     #[inline]
     pub(crate) fn bring(&self, tick: Tick) -> bool {
-        let seen = self.millis.get();
-        if tick.as_millis() > seen {
-            // The slice first: whoever finds the time raised finds the slice raised, so that no
-            // release after it bears an older one.
-            if planted::on(Bug::TimeBeforeSlice) {
+        match tick.cmp(&self.now()) {
+            Ordering::Less => return true,
+            Ordering::Equal => {}
+            Ordering::Greater => {
+                // The slice first: whoever finds the time raised finds the slice raised, so that
+                // no release after it bears an older one.
+                if planted::on(Bug::TimeBeforeSlice) {
+                    self.millis.raise(tick.as_millis());
+                }
+                self.bring_slice(tick.as_millis() / self.slice_millis);
                 self.millis.raise(tick.as_millis());
             }
-            self.bring_slice(tick.as_millis() / self.slice_millis);
-            self.millis.raise(tick.as_millis());
         }
-        tick.as_millis() < seen
+        false
     }
 
     /// Moves the moment on to a slice, if it has not come that far.
@@ -273,6 +277,7 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::ShardId;
 
     #[test]
     fn a_rest_is_never_short_and_at_most_an_eighth_long() {
@@ -303,6 +308,15 @@ mod tests {
     }
 
     #[test]
+    fn a_slice_is_a_sixteenth_of_the_hold_down() {
+        let clock = Clock::new(Duration::from_secs(120));
+        for (millis, slice) in [(0, 0), (7_499, 0), (7_500, 1), (74_999, 9), (75_000, 10)] {
+            clock.bring(Tick::from_millis(millis));
+            assert_eq!((clock.slice(), clock.now().as_millis()), (slice, millis));
+        }
+    }
+
+    #[test]
     fn a_leap_counts_as_a_rest_and_a_slice() {
         let clock = Clock::new(Duration::from_millis(16));
         for leap in [1u64, 2, 17, 18, 19, 1_000, 126, 127, 126 * 7, 1 << 40] {
@@ -315,11 +329,89 @@ mod tests {
         }
     }
 
+    /// A slice is a millisecond here, so that there are as many as there can be.
     #[test]
     fn time_never_goes_back() {
-        let clock = Clock::new(Duration::from_secs(120));
+        let clock = Clock::new(Duration::from_millis(16));
         assert!(!clock.bring(Tick::from_millis(u64::MAX)));
+        assert_eq!(
+            clock.slice(),
+            (1 << 56) - 1,
+            "further ones count as the last"
+        );
+        assert_eq!(clock.moment().stamp(), stamp::after(stamp::FIRST, 18));
+        let last = clock.moment();
         assert!(clock.bring(Tick::from_millis(5)));
+        assert!(clock.bring(Tick::from_millis(u64::MAX - 1)));
+        assert!(
+            !clock.bring(Tick::from_millis(u64::MAX)),
+            "no step is no step back"
+        );
         assert_eq!(clock.now().as_millis(), u64::MAX);
+        assert_eq!(clock.moment(), last);
+    }
+
+    /// 0 and 128 to 255: held. 1 to 126: released. 127: never was.
+    #[test]
+    fn each_byte_says_one_thing() {
+        assert_eq!(stamp::owner(stamp::HELD), None);
+        assert!(!stamp::is_nobodys(stamp::HELD));
+        for byte in 1..=127 {
+            assert!(stamp::is_nobodys(byte), "{byte}");
+            assert_eq!(stamp::owner(byte), None, "{byte}");
+        }
+        for shard in (0..128).map(ShardId) {
+            let mark = stamp::of_owner(shard);
+            assert_eq!(mark, 128 + shard.0);
+            assert!(!stamp::is_nobodys(mark));
+            assert_eq!(stamp::owner(mark), Some(shard));
+        }
+        assert_eq!(stamp::FORGETTING, stamp::of_owner(ShardId(127)));
+    }
+
+    #[test]
+    fn ages_count_from_the_slice_and_end_at_the_first() {
+        let moment = Moment::FIRST.after(5);
+        assert_eq!(
+            [0, 5, 6, 125].map(|age| moment.slices_ago(age)),
+            [5, 0, 0, 0]
+        );
+        assert_eq!(moment.since(Moment::FIRST.after(2)), 3);
+        assert_eq!(Moment::FIRST.after(126).stamp(), stamp::FIRST);
+    }
+
+    #[test]
+    fn what_rests_is_counted_where_there_is_a_cap_on_it() {
+        let hold_down = Duration::from_secs(1);
+        for (clock, counting) in [
+            (Clock::new(hold_down), false),
+            (Clock::new(hold_down).counting(true), true),
+        ] {
+            assert_eq!(clock.is_counting(), counting);
+            clock.count_cooled();
+            clock.count_cooled();
+            assert_eq!(clock.cooling(), if counting { 2 } else { 0 });
+            if counting {
+                clock.count_warmed(2);
+            }
+            assert_eq!(clock.cooling(), 0);
+        }
+    }
+
+    #[test]
+    fn a_release_is_plain_where_it_rests_uncounted() {
+        let plain = |hold_down, counting| {
+            let clock = Clock::new(Duration::from_millis(hold_down)).counting(counting);
+            clock.bring(Tick::from_millis(70));
+            assert_eq!(clock.rest() > 0, hold_down > 0);
+            match clock.plain_moment() {
+                Moment::NEVER => false,
+                moment => moment == clock.moment(),
+            }
+        };
+        assert!(plain(16, false));
+        assert!(!plain(16, true));
+        assert!(!plain(0, false));
+        assert!(!plain(0, true));
     }
 }

@@ -53,7 +53,7 @@ impl Hint {
         let buckets = BUCKETS as u64;
         let told_apart = Self::are_told_apart(now, rest, swept);
         let kept = if told_apart { rest } else { 0 };
-        (kept..buckets).map(move |age| Hint::resting(now.wrapping_sub(age) % buckets))
+        (kept..buckets).map(move |age| Hint::resting(now.wrapping_sub(age)))
     }
 
     /// Whether no resting hint is so old that its bucket has come round.
@@ -167,7 +167,7 @@ impl PageHints {
     /// Sets the hint for all of these blocks.
     pub(crate) fn set_all(&self, hint: Hint, blocks: &BlockSet) {
         for (word, &blocks) in self.words[hint.index()].iter().zip(&blocks.0) {
-            if blocks & !word.get() != 0 {
+            if blocks != 0 {
                 word.set_bits(blocks);
             }
         }
@@ -205,15 +205,16 @@ impl Default for Rack {
 #[derive(Debug)]
 pub struct HintTree {
     levels: [Segments<Rack, 1>; LEVELS],
-    /// How many groups of the lowest level there may be hints in; raised before one is set there.
-    width: Word,
+    /// The last group of the lowest level that there may be hints in; raised before one is set
+    /// there.
+    last: Word,
 }
 
 impl Default for HintTree {
     fn default() -> Self {
         HintTree {
             levels: std::array::from_fn(|_| Segments::default()),
-            width: Word::new(0),
+            last: Word::new(0),
         }
     }
 }
@@ -225,9 +226,9 @@ impl HintTree {
     /// Sets a hint. Complete before it returns: summaries first seen set stay or are restored by
     /// whoever is clearing them.
     pub(crate) fn set(&self, hint: Hint, position: usize) {
-        let width = (position / 64 + 1) as u64;
-        if self.width.get() < width {
-            self.width.raise(width);
+        let group = (position / 64) as u64;
+        if group > self.last.get() {
+            self.last.raise(group);
         }
         self.set_from(0, hint, position);
     }
@@ -261,17 +262,21 @@ impl HintTree {
     ///
     /// While it runs a summary may hide a hint that was set at the same time; callers announce
     /// it (see `Region::clear`).
-    pub(crate) fn clear(&self, hint: Hint, mut position: usize) {
+    pub(crate) fn clear(&self, hint: Hint, position: usize) {
         let Some(rack) = self.levels[0].get(position / 64) else {
             return;
         };
-        let mut below = &rack.0[hint.index()];
+        let group = &rack.0[hint.index()];
         let bit = 1 << (position % 64);
-        if below.clear_bits(bit) & !bit != 0 {
-            return;
+        if group.clear_bits(bit) & !bit == 0 {
+            self.clear_above(hint, position, group);
         }
+    }
+
+    /// Clears the summaries above a group of the lowest level that was seen empty.
+    fn clear_above<'a>(&'a self, hint: Hint, mut position: usize, mut below: &'a Word) {
         for level in 1..LEVELS {
-            // The group is empty: clear its summary, once, then look at the group again.
+            // Once, then look at the group again.
             position /= 64;
             let Some(rack) = self.levels[level].get(position / 64) else {
                 return;
@@ -298,7 +303,7 @@ impl HintTree {
         if rest != 0 {
             return Some(group * 64 + rest.trailing_zeros() as usize);
         }
-        if group as u64 + 1 >= self.width.get() {
+        if group as u64 >= self.last.get() {
             return None;
         }
         self.next_group(0, hint, group)
@@ -316,9 +321,6 @@ impl HintTree {
 
     /// The first position of a level with the hint, in a group behind this one.
     fn next_group(&self, level: usize, hint: Hint, mut group: usize) -> Option<usize> {
-        if level + 1 == LEVELS {
-            return None;
-        }
         loop {
             group = self.next_at(level + 1, hint, group + 1)?;
             let found = self.word(level, group, hint);
@@ -328,6 +330,8 @@ impl HintTree {
         }
     }
 
+    /// The first position of a level with the hint from this one on. Above the highest there is
+    /// one position, which summarises all, and nothing behind it.
     fn next_at(&self, level: usize, hint: Hint, from: usize) -> Option<usize> {
         if from >= Self::CAPACITY >> (6 * level) {
             return None;
@@ -342,99 +346,4 @@ impl HintTree {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeSet;
-
-    #[test]
-    fn a_tree_finds_what_a_set_finds() {
-        let tree = HintTree::default();
-        let mut model = BTreeSet::new();
-        let mut random = 1u64;
-        for _ in 0..20_000 {
-            random = random
-                .wrapping_mul(6364136223846793005)
-                .wrapping_add(1442695040888963407);
-            let spread = [64, 4096, 1 << 18][(random >> 20) as usize % 3];
-            let position = (random >> 33) as usize % spread;
-            if random >> 63 == 0 {
-                tree.set(Hint::RIPE, position);
-                model.insert(position);
-            } else {
-                tree.clear(Hint::RIPE, position);
-                model.remove(&position);
-            }
-            let from = (random >> 13) as usize % spread;
-            assert_eq!(
-                tree.next(Hint::RIPE, from),
-                model.range(from..).next().copied()
-            );
-        }
-        assert_eq!(tree.next(Hint::HALF, 0), None, "kinds are apart");
-    }
-
-    #[test]
-    fn blocks_are_told_one_by_one() {
-        let mut random = 7u64;
-        for _ in 0..2_000 {
-            let mut set = BlockSet::default();
-            for word in &mut set.0 {
-                random = random
-                    .wrapping_mul(6364136223846793005)
-                    .wrapping_add(1442695040888963407);
-                *word = random & (random >> 31) & (random << 17);
-            }
-            let all: Vec<_> = (0..BLOCKS).filter(|&block| set.contains(block)).collect();
-            assert_eq!(set.iter().collect::<Vec<_>>(), all);
-            let start = (random >> 9) as usize % BLOCKS;
-            let turned = (0..BLOCKS).map(|step| (start + step) % BLOCKS);
-            let turned = turned.filter(|&block| set.contains(block));
-            assert!(set.iter_from(start).eq(turned));
-        }
-        assert_eq!(BlockSet::default().iter().next(), None);
-        let full = BlockSet([u64::MAX; BLOCK_WORDS]);
-        assert!(full.iter_from(BLOCKS - 1).take(2).eq([BLOCKS - 1, 0]));
-    }
-
-    #[test]
-    fn summaries_go_with_the_last_hint_below_them() {
-        let tree = HintTree::default();
-        let summary = |level: usize| {
-            let rack = tree.levels[level].get(0);
-            rack.map_or(0, |rack| rack.0[Hint::RIPE.index()].get())
-        };
-        tree.set(Hint::RIPE, 0);
-        tree.set(Hint::RIPE, 1);
-        tree.set(Hint::RIPE, 64);
-        assert_eq!([summary(1), summary(2), summary(3)], [0b11, 1, 1]);
-        tree.clear(Hint::RIPE, 0);
-        assert_eq!(summary(1), 0b11, "one is left in the group");
-        tree.clear(Hint::RIPE, 1);
-        assert_eq!([summary(1), summary(2)], [0b10, 1]);
-        tree.clear(Hint::RIPE, 64);
-        assert_eq!([summary(1), summary(2), summary(3)], [0, 0, 0]);
-    }
-
-    #[test]
-    fn rested_buckets_leave_out_exactly_those_still_resting() {
-        for now in 0..17 {
-            let due = Hint::due(now, 17);
-            assert!(Hint::rested(now, 17, now).any(|hint| hint == due), "{now}");
-        }
-        for now in [17u64, 32, 100, 1_000_003] {
-            let kept: Vec<_> = Hint::rested(now, 17, now).collect();
-            for age in 0..17 {
-                assert!(!kept.contains(&Hint::resting(now - age)));
-            }
-            assert!(kept.contains(&Hint::due(now, 17)));
-            assert_eq!(kept.len(), BUCKETS - 17);
-            assert_eq!(
-                Hint::rested(now + 15, 17, now).count(),
-                BUCKETS,
-                "unswept: all"
-            );
-            assert_eq!(Hint::rested(now + 14, 17, now).count(), BUCKETS - 17);
-            assert_eq!(Hint::rested(now, 0, now).count(), BUCKETS, "no rest: all");
-        }
-    }
-}
+mod tests;

@@ -618,3 +618,6 @@ impl Drop for Page {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,7 +58,7 @@ impl BlockQueue {
             let (cell, lap) = self.cell(tail);
             let found = cell.get();
             if found == lap {
-                if cell.exchange(lap, lap | FILLED | u64::from(value)).is_ok() {
+                if cell.exchange(lap, lap + FILLED + u64::from(value)).is_ok() {
                     // A failure means that somebody helped.
                     let _ = self.tail.exchange(tail, tail.wrapping_add(1));
                     return true;
@@ -93,12 +93,13 @@ impl BlockQueue {
                     }
                     continue;
                 }
+                let popped = lap + lap_word(1);
                 if planted::on(Bug::QueueTakesWithoutClaiming) {
-                    cell.set(lap + lap_word(1));
+                    cell.set(popped);
                     let _ = self.head.exchange(head, head.wrapping_add(1));
                     return Some(found as u32);
                 }
-                if cell.exchange(found, lap + lap_word(1)).is_ok() {
+                if cell.exchange(found, popped).is_ok() {
                     let _ = self.head.exchange(head, head.wrapping_add(1));
                     return Some(found as u32);
                 }
@@ -124,6 +125,7 @@ mod tests {
             random = random
                 .wrapping_mul(6364136223846793005)
                 .wrapping_add(1442695040888963407);
+            assert_eq!(queue.peek(), model.front().copied());
             if random >> 63 == 0 {
                 let fits = model.len() < 4;
                 assert_eq!(queue.push(value), fits);
@@ -132,6 +134,42 @@ mod tests {
                 }
             } else {
                 assert_eq!(queue.pop(), model.pop_front());
+            }
+        }
+    }
+
+    /// Whoever was to move a counter on sleeps: the next one does it, and the sleeper's move then
+    /// comes too late.
+    #[test]
+    fn a_counter_that_lags_is_helped_on() {
+        for capacity in [1u64, 2, 4] {
+            let queue = BlockQueue::new(capacity as usize);
+            let lag = |counter: &Word| counter.set(counter.get() - 1);
+            for position in 0..6 * capacity {
+                let value = 1000 + position as u32;
+                assert!(queue.push(value));
+                lag(&queue.tail);
+                if capacity > 1 {
+                    assert!(queue.push(value + 1), "behind what was just pushed");
+                } else {
+                    assert!(!queue.push(value + 1), "full all the same");
+                }
+                assert_eq!(queue.pop(), Some(value));
+                lag(&queue.head);
+                if capacity > 1 {
+                    assert_eq!(queue.pop(), Some(value + 1));
+                    lag(&queue.head);
+                }
+                assert_eq!(queue.pop(), None);
+                assert_eq!(queue.head.get(), queue.tail.get());
+                lag(&queue.tail);
+                assert!(queue.push(value), "behind what was just popped");
+                lag(&queue.head);
+                assert_eq!(
+                    queue.pop(),
+                    Some(value),
+                    "in the next lap, or the next cell"
+                );
             }
         }
     }

@@ -40,17 +40,17 @@ impl Look {
     }
 
     /// Judges the ports: which have rested for `rest` slices at this moment.
-    #[cfg(all(target_arch = "x86_64", not(loom)))]
     #[inline]
     pub(crate) fn judge(&self, now: Moment, rest: u8) -> Rest {
-        // SAFETY: every x86-64 processor has SSE2.
-        unsafe { judge_sixteen(&self.0, now, rest) }
-    }
-
-    /// Judges the ports: which have rested for `rest` slices at this moment.
-    #[cfg(not(all(target_arch = "x86_64", not(loom))))]
-    pub(crate) fn judge(&self, now: Moment, rest: u8) -> Rest {
-        self.judge_one_by_one(now, rest)
+        #[cfg(all(target_arch = "x86_64", not(loom)))]
+        {
+            // SAFETY: every x86-64 processor has SSE2.
+            unsafe { judge_sixteen(&self.0, now, rest) }
+        }
+        #[cfg(not(all(target_arch = "x86_64", not(loom))))]
+        {
+            self.judge_one_by_one(now, rest)
+        }
     }
 
     #[cfg(any(test, not(all(target_arch = "x86_64", not(loom)))))]

@@ -11,27 +11,22 @@ impl Mask {
     pub const EMPTY: Mask = Mask([0; WORDS]);
 
     /// Every port of a block.
-    pub const FULL: Mask = Mask(
-        [if PORTS < 64 {
-            (1 << PORTS) - 1
-        } else {
-            u64::MAX
-        }; WORDS],
-    );
+    pub const FULL: Mask =
+        Mask([u64::MAX.unbounded_shr(64u32.saturating_sub(PORTS as u32)); WORDS]);
 
     /// Whether the set has the port.
     #[must_use]
-    pub const fn contains(&self, port: usize) -> bool {
+    pub fn contains(&self, port: usize) -> bool {
         self.0[port / 64] & (1 << (port % 64)) != 0
     }
 
     /// Adds a port.
-    pub const fn insert(&mut self, port: usize) {
+    pub fn insert(&mut self, port: usize) {
         self.0[port / 64] |= 1 << (port % 64);
     }
 
     /// Takes a port out.
-    pub const fn remove(&mut self, port: usize) {
+    pub fn remove(&mut self, port: usize) {
         self.0[port / 64] &= !(1 << (port % 64));
     }
 
@@ -120,5 +115,75 @@ impl FromIterator<usize> for Mask {
             mask.insert(port);
         }
         mask
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// Sets of ports, some thin, some thick, one empty and one full; and each as numbers.
+    fn sets() -> Vec<(Mask, BTreeSet<usize>)> {
+        let mut masks = vec![Mask::EMPTY, Mask([u64::MAX; WORDS])];
+        let mut random = 3u64;
+        for round in 0..300 {
+            masks.push(Mask(std::array::from_fn(|_| {
+                random = random
+                    .wrapping_mul(6364136223846793005)
+                    .wrapping_add(1442695040888963407);
+                match round % 3 {
+                    0 => random & (random >> 31) & (random << 17),
+                    1 => random,
+                    _ => random | (random >> 31) | (random << 17),
+                }
+            })));
+        }
+        let numbers = |mask: &Mask| {
+            let bit = |port: usize| mask.0[port / 64] >> (port % 64) & 1 == 1;
+            (0..PORTS).filter(|&port| bit(port)).collect()
+        };
+        masks.iter().map(|mask| (*mask, numbers(mask))).collect()
+    }
+
+    #[test]
+    fn sets_of_ports_are_as_sets_of_numbers() {
+        let mut before = (Mask::EMPTY, BTreeSet::new());
+        for (mask, ports) in sets() {
+            assert!(mask.iter().eq(ports.iter().copied()));
+            assert!((0..PORTS).all(|port| mask.contains(port) == ports.contains(&port)));
+            assert_eq!(mask.count() as usize, ports.len());
+            assert_eq!(mask.is_empty(), ports.is_empty());
+            for rank in 0..=PORTS {
+                assert_eq!(mask.nth(rank as u32), ports.iter().nth(rank).copied());
+            }
+            let mut list = [0; PORTS];
+            let len = mask.list(&mut list);
+            assert!(
+                list[..len]
+                    .iter()
+                    .map(|&port| usize::from(port))
+                    .eq(ports.clone())
+            );
+            let numbers = |mask: Mask| mask.iter().collect::<BTreeSet<_>>();
+            assert_eq!(numbers(mask.and(&before.0)), &ports & &before.1);
+            assert_eq!(numbers(mask.or(&before.0)), &ports | &before.1);
+            assert_eq!(numbers(mask.without(&before.0)), &ports - &before.1);
+            before = (mask, ports);
+        }
+        assert_eq!(Mask::FULL, Mask([u64::MAX; WORDS]));
+    }
+
+    #[test]
+    fn ports_come_and_go_one_by_one() {
+        for (mask, ports) in sets() {
+            let twice = ports.iter().chain(&ports).copied();
+            assert_eq!(twice.clone().collect::<Mask>(), mask);
+            let mut rest = Mask::FULL;
+            for port in twice {
+                rest.remove(port);
+            }
+            assert_eq!(rest, Mask::FULL.without(&mask));
+        }
     }
 }

@@ -199,15 +199,10 @@ impl<'a> BlockRef<'a> {
             return;
         }
         hot.used.set(true);
-        let most_wanted = wanted.count() as usize * 2 > PORTS;
-        let (most, least, others) = if most_wanted {
-            (stamp::HELD, stamp::IDLE, Mask::FULL.without(wanted))
-        } else {
-            (stamp::IDLE, stamp::HELD, *wanted)
-        };
-        stamps.fill(self.base, PORTS, most);
-        for port in others.iter() {
-            stamps.set(self.base + port, least);
+        // Runs, for that is what is usually left over: nothing, all, or what lies outside a range.
+        stamps.fill(self.base, PORTS, stamp::HELD);
+        for (start, count) in Mask::FULL.without(wanted).runs() {
+            stamps.fill(self.base + start, count, stamp::IDLE);
         }
     }
 
@@ -482,3 +477,6 @@ impl<'a> BlockRef<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,7 +62,8 @@ impl Mask {
                     0
                 }
             };
-            moved = std::array::from_fn(|index| moved[index] >> bits | above(index) << (64 - bits));
+            moved =
+                std::array::from_fn(|index| (moved[index] >> bits) + (above(index) << (64 - bits)));
         }
         Mask(moved)
     }
@@ -71,9 +72,9 @@ impl Mask {
     pub(crate) fn starts(&self, count: usize) -> Mask {
         let (mut starts, mut len) = (*self, 1);
         while len < count {
-            let by = len.min(count - len);
-            starts = starts.and(&starts.shifted_down(by));
-            len += by;
+            let longer = count.min(2 * len);
+            starts = starts.and(&starts.shifted_down(longer - len));
+            len = longer;
         }
         starts
     }

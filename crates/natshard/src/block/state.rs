@@ -37,9 +37,10 @@ pub enum Phase {
 }
 
 const PHASE: u64 = 0b1011;
-const CONDEMNED: u64 = 1 << 2;
+const CONDEMNED: u64 = 0b0100;
+const PHASE_AND_CONDEMNED: u64 = 0b1111;
 const SHARD_SHIFT: u32 = 8;
-const SHARD: u64 = 0xff << SHARD_SHIFT;
+const SHARD: u64 = 0xff00;
 const GENERATION_SHIFT: u32 = 32;
 
 /// The packed state word: phase in bits 0-1 and 3, condemned in bit 2, the shard that heated it last in
@@ -50,25 +51,25 @@ pub struct BlockState(u64);
 impl BlockState {
     /// A free block of this generation.
     #[must_use]
-    pub const fn free(generation: u32) -> Self {
-        BlockState((generation as u64) << GENERATION_SHIFT)
+    pub fn free(generation: u32) -> Self {
+        BlockState(u64::from(generation) << GENERATION_SHIFT)
     }
 
     /// The state of a word.
     #[must_use]
-    pub const fn from_bits(bits: u64) -> Self {
+    pub fn from_bits(bits: u64) -> Self {
         BlockState(bits)
     }
 
     /// The word.
     #[must_use]
-    pub const fn to_bits(self) -> u64 {
+    pub fn to_bits(self) -> u64 {
         self.0
     }
 
     /// The phase.
     #[must_use]
-    pub const fn phase(self) -> Phase {
+    pub fn phase(self) -> Phase {
         match self.0 & PHASE {
             0 => Phase::Free,
             1 => Phase::Heating,
@@ -80,40 +81,40 @@ impl BlockState {
 
     /// Whether its ports come back and rest while nobody heats it.
     #[must_use]
-    pub const fn is_handed_out(self) -> bool {
+    pub fn is_handed_out(self) -> bool {
         // Cooling and assigned differ in bit 3 only.
         self.0 & 0b11 == Phase::Cooling as u64
     }
 
     /// Whether a reclaimer found it empty and deferred its recycling to the epoch.
     #[must_use]
-    pub const fn is_condemned(self) -> bool {
+    pub fn is_condemned(self) -> bool {
         self.0 & CONDEMNED != 0
     }
 
     /// The shard that heats it, or heated it last.
     #[must_use]
-    pub const fn shard(self) -> ShardId {
-        ShardId(((self.0 & SHARD) >> SHARD_SHIFT) as u8)
+    pub fn shard(self) -> ShardId {
+        ShardId((self.0 >> SHARD_SHIFT) as u8)
     }
 
     /// How often the block was recycled, modulo 2^32.
     #[must_use]
-    pub const fn generation(self) -> u32 {
+    pub fn generation(self) -> u32 {
         (self.0 >> GENERATION_SHIFT) as u32
     }
 
-    const fn with(self, phase: Phase) -> Self {
-        BlockState((self.0 & !(PHASE | CONDEMNED)) | phase as u64)
+    fn with(self, phase: Phase) -> Self {
+        BlockState((self.0 & !PHASE_AND_CONDEMNED) + phase as u64)
     }
 
-    const fn by(self, shard: ShardId) -> Self {
-        BlockState((self.0 & !SHARD) | ((shard.0 as u64) << SHARD_SHIFT))
+    fn by(self, shard: ShardId) -> Self {
+        BlockState((self.0 & !SHARD) + (u64::from(shard.0) << SHARD_SHIFT))
     }
 
     /// Free to heating: the shard owns it.
     #[must_use]
-    pub const fn claim(self, shard: ShardId) -> Option<Self> {
+    pub fn claim(self, shard: ShardId) -> Option<Self> {
         match self.phase() {
             Phase::Free => Some(self.with(Phase::Heating).by(shard)),
             _ => None,
@@ -122,7 +123,7 @@ impl BlockState {
 
     /// Heating back to free in the same generation: nothing was ever issued from it.
     #[must_use]
-    pub const fn abandon(self, shard: ShardId) -> Option<Self> {
+    pub fn abandon(self, shard: ShardId) -> Option<Self> {
         if self.is_heated_by(shard) {
             Some(self.with(Phase::Free))
         } else {
@@ -132,7 +133,7 @@ impl BlockState {
 
     /// Heating to cooling, by its owner.
     #[must_use]
-    pub const fn cool(self, shard: ShardId) -> Option<Self> {
+    pub fn cool(self, shard: ShardId) -> Option<Self> {
         if self.is_heated_by(shard) {
             Some(self.with(Phase::Cooling))
         } else {
@@ -142,7 +143,7 @@ impl BlockState {
 
     /// Cooling, condemned or not, to heating: the shard owns it, the generation stays.
     #[must_use]
-    pub const fn reheat(self, shard: ShardId) -> Option<Self> {
+    pub fn reheat(self, shard: ShardId) -> Option<Self> {
         match self.phase() {
             Phase::Cooling => Some(self.with(Phase::Heating).by(shard)),
             _ => None,
@@ -151,7 +152,7 @@ impl BlockState {
 
     /// Heating to assigned, by its owner.
     #[must_use]
-    pub const fn assign(self, shard: ShardId) -> Option<Self> {
+    pub fn assign(self, shard: ShardId) -> Option<Self> {
         if self.is_heated_by(shard) {
             Some(self.with(Phase::Assigned))
         } else {
@@ -161,10 +162,10 @@ impl BlockState {
 
     /// Marks a cooling or assigned block for recycling; exactly one reclaimer wins this.
     #[must_use]
-    pub const fn condemn(self) -> Option<Self> {
+    pub fn condemn(self) -> Option<Self> {
         match self.phase() {
             Phase::Cooling | Phase::Assigned if !self.is_condemned() => {
-                Some(BlockState(self.0 | CONDEMNED))
+                Some(BlockState(self.0 + CONDEMNED))
             }
             _ => None,
         }
@@ -172,10 +173,10 @@ impl BlockState {
 
     /// Takes the mark back: the block was not empty after all.
     #[must_use]
-    pub const fn pardon(self) -> Option<Self> {
+    pub fn pardon(self) -> Option<Self> {
         match self.phase() {
             Phase::Cooling | Phase::Assigned if self.is_condemned() => {
-                Some(BlockState(self.0 & !CONDEMNED))
+                Some(BlockState(self.0 - CONDEMNED))
             }
             _ => None,
         }
@@ -183,7 +184,7 @@ impl BlockState {
 
     /// A condemned block to free, in the next generation, after its grace period.
     #[must_use]
-    pub const fn recycle(self) -> Option<Self> {
+    pub fn recycle(self) -> Option<Self> {
         match self.phase() {
             Phase::Cooling | Phase::Assigned if self.is_condemned() => {
                 Some(BlockState::free(self.generation().wrapping_add(1)))
@@ -194,7 +195,7 @@ impl BlockState {
 
     /// Free to closed: the page is being taken down.
     #[must_use]
-    pub const fn close(self) -> Option<Self> {
+    pub fn close(self) -> Option<Self> {
         match self.phase() {
             Phase::Free => Some(self.with(Phase::Closed)),
             _ => None,
@@ -203,15 +204,15 @@ impl BlockState {
 
     /// Closed back to free: another block of the page was taken meanwhile.
     #[must_use]
-    pub const fn unclose(self) -> Option<Self> {
+    pub fn unclose(self) -> Option<Self> {
         match self.phase() {
             Phase::Closed => Some(self.with(Phase::Free)),
             _ => None,
         }
     }
 
-    const fn is_heated_by(self, shard: ShardId) -> bool {
-        matches!(self.phase(), Phase::Heating) && self.shard().0 == shard.0
+    fn is_heated_by(self, shard: ShardId) -> bool {
+        self.phase() == Phase::Heating && self.shard() == shard
     }
 }
 
@@ -290,6 +291,19 @@ mod tests {
             if let Some(next) = state.recycle() {
                 assert_eq!(next, BlockState::free(generation.wrapping_add(1)));
             }
+        }
+    }
+
+    #[test]
+    fn the_word_of_a_state_is_laid_out_as_it_says() {
+        let heating = BlockState::free(0xabcd_ef01).claim(YOU).unwrap();
+        assert_eq!(heating.to_bits(), 0xabcd_ef01_0000_7f01);
+        let cooling = heating.cool(YOU).unwrap();
+        assert_eq!(cooling.to_bits(), 0xabcd_ef01_0000_7f02);
+        let condemned = heating.assign(YOU).unwrap().condemn().unwrap();
+        assert_eq!(condemned.to_bits(), 0xabcd_ef01_0000_7f0e);
+        for state in every_state() {
+            assert_eq!(BlockState::from_bits(state.to_bits()), state);
         }
     }
 
