@@ -20,6 +20,7 @@ import os
 import re
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -229,23 +230,42 @@ def limited():
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
 
-def run(programs, environment, patience):
+LIVING = set()
+
+
+def stop(*_):
+    """Nobody else would end a program that waits for ever."""
+    for child in list(LIVING):
+        os.killpg(child.pid, signal.SIGKILL)
+    os._exit(1)
+
+
+def module_of(mutant):
+    """The module whose own tests are the likeliest to fail."""
+    module = mutant["file"].removeprefix("crates/natshard/src/").removesuffix(".rs")
+    return module.split("/")[0] + "::"
+
+
+def run(programs, environment, patience, tests=()):
     """Runs test programs until one fails; says which, and how."""
     for name, path in programs:
         # As cargo runs them.
-        command = [path, "--quiet", *SKIP]
+        command = [path, "--quiet", *tests, *SKIP]
         child = subprocess.Popen(
             command, cwd=TREE / "crates/natshard", env={**os.environ, **environment},
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             preexec_fn=limited, start_new_session=True,
         )
+        LIVING.add(child)
         try:
             if child.wait(patience.get(name, PATIENCE)) != 0:
                 return "caught", name
         except subprocess.TimeoutExpired:
-            os.killpg(child.pid, 9)
+            os.killpg(child.pid, signal.SIGKILL)
             child.wait()
             return "timeout", name
+        finally:
+            LIVING.discard(child)
     return "missed", ""
 
 
@@ -262,8 +282,8 @@ def baseline(programs):
             sys.exit(f"{name} fails without any change")
         patience[name] = max(PATIENCE, 10 * took)
         usable.append((took, name, path))
-    # What is quick first.
-    usable.sort()
+    # The library's own tests, then what is quick.
+    usable.sort(key=lambda it: (it[1] != "natshard", it[0]))
     return [(name, path) for _, name, path in usable], patience
 
 
@@ -324,7 +344,7 @@ def main():
     arguments = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    arguments.add_argument("--only", default="", help="those whose name contains this")
+    arguments.add_argument("--only", default="", help="those in whose name this expression is found")
     arguments.add_argument("--survivors", action="store_true", help="those missed, with every test")
     arguments.add_argument("--again", action="store_true", help="those that have an outcome, too")
     arguments.add_argument("--report", action="store_true", help="only what is known so far")
@@ -335,12 +355,14 @@ def main():
         report(all_mutants)
         return
     WORK.mkdir(parents=True, exist_ok=True)
+    for ending in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(ending, stop)
     os.environ.setdefault("PROPTEST_CASES", "32")
     found = known()
 
     def is_due(mutant):
         outcome = found.get(mutant["key"], {"outcome": None})["outcome"]
-        if options.only not in mutant["name"]:
+        if not re.search(options.only, mutant["name"]):
             return False
         if options.survivors:
             return outcome == "missed"
@@ -357,7 +379,10 @@ def main():
         if mutant["id"] in unviable:
             note(mutant, "unviable", "")
         elif mutant["id"] not in apart:
-            outcome, test = run(programs, {VARIABLE: str(mutant["id"])}, patience)
+            chosen = {VARIABLE: str(mutant["id"])}
+            outcome, test = run(programs[:1], chosen, patience, [module_of(mutant)])
+            if outcome == "missed":
+                outcome, test = run(programs, chosen, patience)
             note(mutant, outcome, test)
             if outcome == "missed":
                 print(f"missed  {mutant['name']}", flush=True)

@@ -82,13 +82,46 @@ pub fn prove<const N: usize>(
 ///
 /// # Panics
 ///
-/// When the bug is not found.
+/// When the bug is not found by an assertion of the model.
 pub fn find<const N: usize>(
     name: &str,
     bug: Bug,
     preemptions: Option<usize>,
     model: impl Fn(&[Reach; N]) + Send + Sync + 'static,
 ) {
+    let said = found(name, bug, preemptions, model);
+    // A stack that overflows panics with something that is no message.
+    assert!(
+        !said.is_empty() && !said.contains(ENDLESS),
+        "{name}: the planted {bug:?} was not found by an assertion, but: {said:?}"
+    );
+}
+
+/// Explores a model with a bug planted that has somebody wait for ever.
+///
+/// # Panics
+///
+/// When no execution is without end.
+pub fn find_endless<const N: usize>(
+    name: &str,
+    bug: Bug,
+    preemptions: Option<usize>,
+    model: impl Fn(&[Reach; N]) + Send + Sync + 'static,
+) {
+    let said = found(name, bug, preemptions, model);
+    assert!(said.contains(ENDLESS), "{name}: {said:?}");
+}
+
+/// What loom says of an execution with too many steps.
+const ENDLESS: &str = "exceeded maximum number of branches";
+
+/// What the bug makes an execution say.
+fn found<const N: usize>(
+    name: &str,
+    bug: Bug,
+    preemptions: Option<usize>,
+    model: impl Fn(&[Reach; N]) + Send + Sync + 'static,
+) -> String {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     natshard::model::plant(Some(bug));
     let executions = Reach::default();
@@ -107,18 +140,13 @@ pub fn find<const N: usize>(
     let said = fault.downcast_ref::<String>().cloned();
     let said = said.or_else(|| fault.downcast_ref::<&str>().map(|said| said.to_string()));
     let said = said.unwrap_or_default();
-    // A stack that overflows panics with something that is no message, and a bound that is exceeded
-    // with loom's own: neither has found the bug.
-    assert!(
-        !said.is_empty() && !said.contains("exceeded maximum number of branches"),
-        "{name}: the planted {bug:?} was not found by an assertion, but: {said:?}"
-    );
     println!(
         "found | {name} | {} | {bug:?} | {} | {}",
         test_name(),
         executions.count(),
         said.lines().next().unwrap_or_default().trim()
     );
+    said
 }
 
 /// The test under way: what it claims.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use loom_tests::{Bug, Cells, History, Reach, find, prove, thread};
+use loom_tests::{Bug, Cells, History, Reach, find, find_endless, prove, thread};
 use natshard::model::{Account, Ledger, Pin};
 
 /// The books of two subscribers; cells that only whoever holds what they stand for touches; and
@@ -336,7 +336,7 @@ fn a_release_outlives_the_active_part() {
 #[test]
 fn a_release_that_waits_for_a_retired_part_is_found() {
     let bug = Bug::ReleaseWaitsForARetiredPart;
-    find(
+    find_endless(
         "release against retirement",
         bug,
         Some(2),

@@ -43,3 +43,24 @@ impl Changes {
         &self.counted
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_somebody_watches_is_counted() {
+        let changes = Changes::default();
+        changes.announce(5);
+        assert_eq!(changes.counted().get(), 0);
+        changes.watch(5);
+        changes.watch(4);
+        for (slice, counted) in [(5, 1), (4, 2), (6, 3), (7, 3)] {
+            changes.announce(slice);
+            assert_eq!(changes.counted().get(), counted, "in slice {slice}");
+        }
+        changes.watch(8);
+        changes.announce(7);
+        assert_eq!(changes.counted().get(), 4);
+    }
+}

@@ -69,3 +69,29 @@ impl Ripe {
         (0..63).filter(move |batch| ripe & 1 << batch != 0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_for_the_shard_while_it_is_there() {
+        let ripe = Ripe::default();
+        assert!(!ripe.is_quiet(), "it has not come yet");
+        assert!(ripe.ripen(3), "nobody is there");
+        assert_eq!(ripe.take_one(), None);
+        ripe.come();
+        ripe.come();
+        assert!(ripe.is_quiet());
+        for batch in [5, 0, 15] {
+            assert!(!ripe.ripen(batch));
+            assert!(!ripe.is_quiet());
+        }
+        assert_eq!(ripe.take_one(), Some(0));
+        assert_eq!(ripe.leave().collect::<Vec<_>>(), [5, 15]);
+        assert_eq!(ripe.leave().count(), 0);
+        assert!(ripe.ripen(15), "nobody is there");
+        ripe.come();
+        assert!(ripe.is_quiet(), "taken by whoever ripened it");
+    }
+}

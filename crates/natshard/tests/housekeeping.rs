@@ -3,6 +3,8 @@
 //! Claims:
 //! * I9: it visits four blocks while sweeps keep up with the time, and more as they lag; `idle`
 //!   does the rest.
+//! * A block is visited by the shard that let go of it; others take up what has been due for a slice,
+//!   and before memory grows whatever is due.
 //! * A refill takes a cooling block of which half has rested before it opens an address, and one
 //!   of which less has rested after.
 
@@ -25,7 +27,7 @@ fn engine(prefix: &str, blocks: u16) -> (Engine, Request, Shard) {
     let pool = PoolConfig::new("pool")
         .prefix(prefix.parse().unwrap())
         .ports(1024..=1023 + blocks * 256);
-    let config = EngineConfig::new(1)
+    let config = EngineConfig::new(2)
         .seed(1)
         .hold_down(Duration::from_millis(HOLD_DOWN))
         .pool(pool);
@@ -114,4 +116,70 @@ fn a_block_half_of_which_has_rested_comes_before_a_new_address() {
         burst.release(lease);
         burst.release_batch(&mut leases);
     }
+}
+
+/// Four blocks that the first shard leased and released, both shards having had a burst at each
+/// tick until they have rested.
+fn four_due(prefix: &str, blocks: u16) -> (Engine, Request, [Shard; 2]) {
+    let (engine, request, mut first) = engine(prefix, blocks);
+    let mut second = engine.shard(1).unwrap();
+    let mut leases = lease(&mut first, &request, 4 * PORTS);
+    first.burst(at(0)).release_batch(&mut leases);
+    for tick in 1..REST {
+        drop((first.burst(at(tick)), second.burst(at(tick))));
+    }
+    (engine, request, [first, second])
+}
+
+#[test]
+fn a_block_is_visited_by_the_shard_that_let_go_of_it() {
+    let (engine, _, [mut first, mut second]) = four_due("192.0.2.1/32", 200);
+    for _ in 0..10 {
+        drop(second.burst(at(REST)));
+    }
+    assert_eq!(condemned(&engine), 0, "not its own");
+    drop(first.burst(at(REST)));
+    assert_eq!(condemned(&engine), 4);
+}
+
+#[test]
+fn a_block_that_its_shard_does_not_visit_is_visited_a_slice_later() {
+    let (engine, _, [_first, mut second]) = four_due("192.0.2.1/32", 200);
+    drop(second.burst(at(REST)));
+    assert_eq!(condemned(&engine), 0);
+    drop(second.burst(at(REST + 1)));
+    let stats = engine.stats();
+    assert_eq!(stats.awaiting_grace + stats.shards[1].blocks_recycled, 4);
+}
+
+#[test]
+fn before_an_address_is_opened_whatever_is_due_is_visited() {
+    let (engine, request, [_first, mut second]) = four_due("192.0.2.0/31", 4);
+    let lease = second.burst(at(REST)).allocate(&request).unwrap();
+    assert_eq!(engine.stats().open_addresses, 1);
+    second.burst(at(REST)).release(lease);
+}
+
+#[test]
+fn blocks_are_recycled_by_their_shard_or_when_it_is_away() {
+    let (engine, _, [mut first, mut second]) = four_due("192.0.2.1/32", 200);
+    let recycled = |engine: &Engine| engine.stats().shards[0].blocks_recycled;
+    // One burst visits them, the next one hands them to the epoch.
+    drop(first.burst(at(REST)));
+    drop(first.burst(at(REST)));
+    // The grace period ends, and the shard does not come by.
+    for _ in 0..1_000 {
+        drop(second.burst(at(REST)));
+    }
+    assert_eq!([engine.stats().awaiting_grace, recycled(&engine)], [4, 0]);
+    drop(first.burst(at(REST)));
+    assert_eq!([engine.stats().awaiting_grace, recycled(&engine)], [0, 4]);
+
+    let (engine, _, [mut first, mut second]) = four_due("192.0.2.1/32", 200);
+    drop(first.burst(at(REST)));
+    first.idle(at(REST));
+    for _ in 0..1_000 {
+        drop(second.burst(at(REST)));
+    }
+    assert_eq!([engine.stats().awaiting_grace, recycled(&engine)], [0, 4]);
 }

@@ -76,6 +76,8 @@ impl Yard {
             yard.inner
                 .enlist(&participant.pin(), space, record, &yard.layout);
             yard.inner.open(space, record);
+            // Somebody watches, at all times.
+            record.changes.watch(u64::MAX >> 1);
             assert_eq!(record.members()[0].position as usize, number);
         }
         for region in &yard.layout.regions {
@@ -201,7 +203,10 @@ fn a_sweep_goes_on_where_its_budget_ended() {
     yard.wait(1);
     yard.sweep(1);
     assert_eq!(yard.left(1, Hint::resting(NOW - REST - 2)), []);
-    assert_eq!(yard.worker.borrow().swept.map(Moment::slice), Some(NOW));
+    assert_eq!(
+        yard.worker.borrow().swept.map(|(began, _)| began.slice()),
+        Some(NOW)
+    );
     assert_eq!(yard.worker.borrow().swept_ever.slice(), NOW);
     for region in &yard.layout.regions {
         assert_eq!(region.swept.get(), NOW);
@@ -345,7 +350,7 @@ fn what_was_marked_since_the_clock_leapt_is_not_put_off() {
     let mut hinted = BlockSet::default();
     hinted.insert(5);
     let mut budget = 3;
-    let held = yard.work(|work| work.put_off_held(page, &hinted, hint, 0, &mut budget));
+    let held = yard.work(|work| work.put_off_held(page, &hinted, hint, (0, NOW), &mut budget));
     assert!(held.is_empty() && budget == 3);
     assert_eq!(yard.left(0, hint), [5]);
 }
@@ -379,11 +384,11 @@ fn a_visit_leaves_a_block_as_its_phase_says() {
             .filter(|&hint| page.hints.contains(hint, block))
             .collect()
     };
-    let version = || page.record().version.get();
+    let version = || page.record().changes.counted().get();
     let due = due();
     let visit = |yard: &Yard, block: usize, told_apart: bool| {
         let before = version();
-        yard.work(|work| work.visit(page, block, due, told_apart));
+        yard.work(|work| work.visit(page, block, due, told_apart.then_some(NOW)));
         version() - before
     };
     // Free: nothing is due, and there is nothing to tell.
@@ -409,7 +414,7 @@ fn a_visit_leaves_a_block_as_its_phase_says() {
     yard.wait(1);
     page.block(5).give_back(7, older, yard.clock());
     page.mark(Hint::resting(NOW), 5);
-    yard.work(|work| work.visit(page, 5, Hint::resting(NOW), true));
+    yard.work(|work| work.visit(page, 5, Hint::resting(NOW), Some(NOW + 1)));
     assert!(page.hints.contains(Hint::resting(NOW), 5));
 }
 
@@ -419,9 +424,9 @@ fn an_empty_block_is_recycled_or_stays_due() {
     let page = yard.page(0);
     let due = due();
     let visit = |yard: &Yard, block: usize| {
-        let before = page.record().version.get();
-        yard.work(|work| work.visit(page, block, due, true));
-        page.record().version.get() - before
+        let before = page.record().changes.counted().get();
+        yard.work(|work| work.visit(page, block, due, Some(NOW)));
+        page.record().changes.counted().get() - before
     };
     let offered = |block: usize| page.hints.contains(Hint::HALF, block);
     for block in [1, 2, 3] {
