@@ -287,6 +287,14 @@ impl Inner {
 
     /// Recycles a batch of condemned blocks, a grace period after they were. The caller is pinned.
     pub(crate) fn recycle(&self, number: usize, batch: usize) {
+        // What is taken here is to be brought to its end: there is nothing in it that can panic.
+        #[cfg(natshard_failpoints)]
+        return crate::failpoints::calmly(|| self.recycle_calmly(number, batch));
+        #[cfg(not(natshard_failpoints))]
+        self.recycle_calmly(number, batch);
+    }
+
+    fn recycle_calmly(&self, number: usize, batch: usize) {
         let shard = &self.shards[number];
         let batch = &shard.batches[batch];
         let len = batch.len.get() as usize;
