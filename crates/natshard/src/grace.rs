@@ -39,16 +39,12 @@ impl Ripe {
 
     /// The grace period of a batch is over; whether the caller is to recycle it.
     pub(crate) fn ripen(&self, batch: usize) -> bool {
-        if planted::on(Bug::RipensAfterTheLook) {
-            let away = self.0.get() & PRESENT == 0;
-            if !away {
-                self.0.set_bits(1 << batch);
-            }
-            return away;
-        }
-        let away = self.0.set_bits(1 << batch) & PRESENT == 0;
+        let bit = 1 << batch;
+        let looked = planted::on(Bug::RipensAfterTheLook).then(|| self.0.get());
+        let seen = self.0.set_bits(bit);
+        let away = looked.unwrap_or(seen) & PRESENT == 0;
         // Unless somebody took it meanwhile.
-        away && self.take(1 << batch) != 0
+        away && self.take(bit) != 0
     }
 
     /// Takes one batch, if any is ripe; the caller recycles it.
@@ -83,11 +79,12 @@ mod tests {
         ripe.come();
         ripe.come();
         assert!(ripe.is_quiet());
-        for batch in [5, 0, 15] {
+        for batch in [5, 3, 15] {
             assert!(!ripe.ripen(batch));
             assert!(!ripe.is_quiet());
         }
-        assert_eq!(ripe.take_one(), Some(0));
+        assert_eq!(ripe.take_one(), Some(3));
+        assert_eq!(ripe.take(1 << 3), 0, "taken already");
         assert_eq!(ripe.leave().collect::<Vec<_>>(), [5, 15]);
         assert_eq!(ripe.leave().count(), 0);
         assert!(ripe.ripen(15), "nobody is there");
