@@ -44,7 +44,7 @@ impl Parts {
             Phase::Heating | Phase::Cooling => (released, hand.without(&released)),
             // In nobody's hand: who comes first takes one.
             Phase::Assigned => (look.stamped(), released.without(&look.stamped())),
-            Phase::Free | Phase::Closed => return Parts::default(),
+            Phase::Free => return Parts::default(),
         };
         let leased = Mask::FULL.without(&released).without(&unissued);
         Parts {
@@ -127,7 +127,7 @@ pub(crate) fn census(inner: &Inner, pin: &Pin<'_>) -> Census {
             for block in 0..BLOCKS {
                 let held = page.block(block);
                 match held.state().phase() {
-                    Phase::Free | Phase::Closed => census.blocks.free += 1,
+                    Phase::Free => census.blocks.free += 1,
                     Phase::Heating => census.blocks.heating += 1,
                     Phase::Cooling => census.blocks.cooling += 1,
                     Phase::Assigned => census.blocks.assigned += 1,

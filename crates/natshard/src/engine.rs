@@ -117,7 +117,7 @@ impl Engine {
                         let record = region.space.record(key);
                         self.inner().enlist(&pin, &region.space, record, layout);
                         region.enlisted(number);
-                        let (page, fresh) = self.inner().open(&region.space, record);
+                        let (page, fresh) = self.inner().open(&pin, &region.space, record);
                         if fresh {
                             for block in region.blocks.iter() {
                                 self.inner().enqueue(page, block);

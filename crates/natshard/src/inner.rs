@@ -211,9 +211,21 @@ impl Inner {
     }
 
     /// Opens an enlisted address; whether this call did it.
-    pub(crate) fn open<'a>(&self, space: &Space, record: &'a Record) -> (&'a Page, bool) {
+    pub(crate) fn open<'a>(
+        &self,
+        pin: &Pin<'_>,
+        space: &Space,
+        record: &'a Record,
+    ) -> (&'a Page, bool) {
         let make = |generation| Page::new(&self.ground, space, record, generation);
-        let (page, fresh) = record.open(make);
+        let (page, fresh) = loop {
+            let (page, fresh) = record.open(make);
+            if !page.closing.is_gone() {
+                break (page, fresh);
+            }
+            // Somebody stopped before he had unlinked it.
+            self.unlink(pin, page);
+        };
         if fresh {
             self.ground.open_addresses.add(1);
             for member in record.members() {
@@ -243,29 +255,39 @@ impl Inner {
         }
     }
 
-    /// Closes an address all of whose blocks are free; whether this call did it.
+    /// Closes an address all of whose blocks are free; whether it did.
     pub(crate) fn close(&self, pin: &Pin<'_>, record: &Record) -> bool {
         let Some(page) = record.page() else {
             return false;
         };
-        if !page.is_all_free() || !page.close() {
-            return false;
+        let gone = page.is_all_free() && page.close();
+        if gone {
+            self.unlink(pin, page);
         }
-        let page = record.unlink(page.next_generation());
+        gone
+    }
+
+    /// Brings the end of a page that is gone to its end, which somebody else may have begun: from
+    /// here on its address can be opened anew. For anybody pinned.
+    pub(crate) fn unlink(&self, pin: &Pin<'_>, page: &Page) {
+        let record = page.record();
+        for member in record.members() {
+            // Before it is unlinked, so that who finds no page finds that one could be opened.
+            let position = member.position as usize;
+            member.region.hints.set(Hint::FREE, position);
+        }
+        if !record.unlink(page) {
+            return;
+        }
         self.ground.open_addresses.subtract(1);
         let slice = self.ground.clock.slice();
         record.changes.announce(slice);
         for member in record.members() {
             member.region.open.subtract(1);
-            member
-                .region
-                .hints
-                .set(Hint::FREE, member.position as usize);
             member.region.changes.announce(slice);
         }
-        // SAFETY: unlinked by the one that closed every block; nobody new can reach it.
-        unsafe { free_page(pin, page) };
-        true
+        // SAFETY: unlinked by this call, after it was gone; nobody new can reach it.
+        unsafe { free_page(pin, std::ptr::from_ref(page).cast_mut()) };
     }
 
     /// The grace period of a batch is over.

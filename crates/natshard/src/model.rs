@@ -19,11 +19,12 @@ use crate::grace::Ripe;
 use crate::hints::{Hint, HintTree};
 use crate::id::{PoolId, ShardId};
 pub use crate::lease::Lease;
+use crate::page::Closing;
 pub use crate::planted::{Bug, plant};
 use crate::queue::BlockQueue;
 use crate::reclaim::Reclaimer;
 pub use crate::reclaim::{Participant, Pin};
-use crate::sync::spoil;
+use crate::sync::{Word, spoil};
 pub use assigned::{Assigned, Claim, Quarters, Take};
 pub use books::{Account, Ledger};
 pub use visits::{Address, Hands};
@@ -64,6 +65,45 @@ impl Time {
     pub fn bring(&self, millis: u64) -> u64 {
         self.0.bring(crate::tick::Tick::from_millis(millis));
         self.0.slice()
+    }
+}
+
+/// A page of two blocks, as far as its taking down is concerned.
+#[derive(Default)]
+pub struct Page {
+    closing: Closing,
+    claimed: Word,
+}
+
+impl Page {
+    /// Takes it down if nothing of it is claimed.
+    pub fn close(&self) -> bool {
+        let Some(marked) = self.closing.begin() else {
+            return false;
+        };
+        if self.claimed.get() == 0 {
+            return self.closing.decide(marked);
+        }
+        self.closing.give_up(marked);
+        false
+    }
+
+    /// Claims a block; `false` if the page is gone, and nothing claimed.
+    pub fn claim(&self) -> bool {
+        self.claimed.add(1);
+        let kept = self.closing.keep();
+        if !kept {
+            self.claimed.subtract(1);
+        }
+        kept
+    }
+
+    pub fn free(&self) {
+        self.claimed.subtract(1);
+    }
+
+    pub fn is_gone(&self) -> bool {
+        self.closing.is_gone()
     }
 }
 

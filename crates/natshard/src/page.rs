@@ -1,5 +1,7 @@
 //! A page: the blocks of one open address and protocol.
 
+mod closing;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -17,6 +19,7 @@ use crate::protocol::Protocol;
 use crate::reclaim::Pin;
 use crate::space::{Record, Space, SpaceId};
 use crate::sync::{Counter, Flag, Link, Word};
+pub(crate) use closing::Closing;
 
 /// The blocks of one open address.
 ///
@@ -35,6 +38,7 @@ pub struct Page {
     pub(crate) hints: PageHints,
     /// How many blocks are free.
     free: Word,
+    pub(crate) closing: Closing,
     /// The slice in which all blocks became free.
     pub(crate) free_since: Word,
     /// Raised by the engine's end: the last lease frees the page.
@@ -75,6 +79,7 @@ impl Page {
             key: record.key,
             hints: PageHints::all_free(),
             free: Word::new(BLOCKS as u64),
+            closing: Closing::default(),
             free_since: Word::new(0),
             abandoned: Flag::default(),
             freed: Flag::default(),
@@ -270,7 +275,6 @@ impl Page {
                     self.announce(block);
                     return;
                 }
-                Phase::Closed => return,
                 // What it has to give is its owner's to say when it lets go.
                 Phase::Heating => {
                     let before = clock.slice();
@@ -552,18 +556,16 @@ impl Page {
         self.free.get() == BLOCKS as u64
     }
 
-    /// Closes every block; `false`, and everything as it was, when one is in use.
+    /// Has the page gone if every block is free; whether it did.
     pub(crate) fn close(&self) -> bool {
-        for block in 0..BLOCKS {
-            if !self.block(block).close() {
-                for closed in 0..block {
-                    self.block(closed).unclose();
-                    self.settle(closed);
-                }
-                return false;
-            }
+        let Some(marked) = self.closing.begin() else {
+            return false;
+        };
+        if self.is_all_free() {
+            return self.closing.decide(marked);
         }
-        true
+        self.closing.give_up(marked);
+        false
     }
 
     /// A generation that no block of the page has had.

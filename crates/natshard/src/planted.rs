@@ -22,6 +22,8 @@ pub enum Bug {
     /// A search takes it that nothing was counted for nothing having become leasable, and does not
     /// watch.
     SearchesUnwatched,
+    /// A page goes although a block was claimed since it was marked.
+    ClosesOverAClaim,
     /// Recycling does not wait for the grace period.
     RecycleWithoutGrace,
     /// A charge looks at the limit and adds without comparing.

@@ -143,13 +143,13 @@ impl Record {
         }
     }
 
-    /// Unlinks the page, whose blocks the caller has all closed, and notes where the generations
-    /// of the next one start. The caller frees it through the epoch.
-    pub(crate) fn unlink(&self, next_generation: u32) -> *mut Page {
-        self.floor.set(u64::from(next_generation));
-        let page = self.page.get();
-        self.page.set(std::ptr::null_mut());
-        page
+    /// Unlinks a page that is gone, and notes where the generations of the next one start; whether
+    /// this call did it, and the caller is to free it through the epoch.
+    pub(crate) fn unlink(&self, page: &Page) -> bool {
+        // Raised, for a late helper must not take it back.
+        self.floor.raise(u64::from(page.next_generation()));
+        let page = std::ptr::from_ref(page).cast_mut();
+        self.page.exchange(page, std::ptr::null_mut()).is_ok()
     }
 
     /// The regions the address is a member of. The caller is pinned, or owns the engine.

@@ -286,7 +286,7 @@ impl Work<'_> {
         let here = page.block(block);
         let clock = &self.inner.ground.clock;
         match here.state().phase() {
-            Phase::Free | Phase::Closed => {
+            Phase::Free => {
                 page.unmark(hint, block);
                 if here.state().phase() != Phase::Free {
                     // Claimed meanwhile, and perhaps marked before the mark was taken away.

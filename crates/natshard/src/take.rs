@@ -100,7 +100,7 @@ impl Work<'_> {
                     return Mask::EMPTY;
                 }
                 // A subscriber's, or not to be had.
-                Phase::Assigned | Phase::Closed => return Mask::EMPTY,
+                Phase::Assigned => return Mask::EMPTY,
             }
         }
     }

@@ -487,7 +487,7 @@ impl<'a> Work<'a> {
 
     /// Opens an enlisted address and queues its blocks in random order.
     pub(crate) fn open<'p>(&mut self, space: &Space, record: &'p Record) -> &'p Page {
-        let (page, fresh) = self.inner.open(space, record);
+        let (page, fresh) = self.inner.open(self.pin, space, record);
         if fresh {
             self.shard.stats.addresses_opened.bump(1);
             let mut order: [u8; BLOCKS] = std::array::from_fn(|block| block as u8);

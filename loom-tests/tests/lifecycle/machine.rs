@@ -5,7 +5,7 @@ use stateright::{Model, Property};
 
 use crate::state::{Block, FULL, PORTS, Redeeming, SHARDS, Shard, State, Token};
 
-pub const FREE_IS_EMPTY: &str = "a free or closed block has every port";
+pub const FREE_IS_EMPTY: &str = "a free block has every port";
 pub const TOKENS: &str = "a token gives back its own lease or nothing";
 
 /// A fault of the life cycle.
@@ -146,10 +146,12 @@ impl Machine {
             }
             Action::Close => {
                 let block = state.block.as_mut()?;
-                let closed = block.state().close()?;
-                // Its memory stays until the bursts that could see it have ended; what they see
-                // there is a closed block.
-                state.floor = closed.generation() + 1;
+                if block.phase() != Phase::Free {
+                    return None;
+                }
+                // Its memory stays until the bursts that could see it have ended; a claim there is
+                // undone.
+                state.floor = block.state().generation() + 1;
                 state.block = None;
                 Some(())
             }
@@ -403,7 +405,7 @@ impl Model for Machine {
             ),
             Property::always(FREE_IS_EMPTY, |_, state: &State| {
                 state.block.as_ref().is_none_or(|block| {
-                    let free = matches!(block.phase(), Phase::Free | Phase::Closed);
+                    let free = block.phase() == Phase::Free;
                     !free || block.bits == FULL && state.leases == [None; PORTS]
                 })
             }),

@@ -167,7 +167,7 @@ impl<'a> BlockRef<'a> {
     /// The ports that are nobody's.
     pub(crate) fn nobodys(&self) -> Mask {
         match self.state().phase() {
-            Phase::Free | Phase::Closed => Mask::FULL,
+            Phase::Free => Mask::FULL,
             Phase::Heating | Phase::Cooling | Phase::Assigned => self.look().nobodys(),
         }
     }
@@ -457,16 +457,6 @@ impl<'a> BlockRef<'a> {
     /// Moves a block that is still condemned to free in the next generation.
     pub(crate) fn recycle(&self) -> bool {
         self.transition(BlockState::recycle).is_some()
-    }
-
-    /// Free to closed.
-    pub(crate) fn close(&self) -> bool {
-        self.transition(BlockState::close).is_some()
-    }
-
-    /// Closed to free.
-    pub(crate) fn unclose(&self) {
-        self.transition(BlockState::unclose);
     }
 
     /// The shard that issued a port of a block that is not free; `None` where it is nobody's.

@@ -7,9 +7,7 @@
 //!         |    abandon                     reheat     |  | condemn
 //!         |                                           v  v
 //!         +------------------ recycle ------ Cooling, condemned
-//!       close                (generation + 1, a grace period later)
-//!         v
-//!       Closed (the page is going away)
+//!                            (generation + 1, a grace period later)
 //!
 //!                claim                      assign               condemn
 //!        Free ----------> Heating(shard) ----------> Assigned ------------> Assigned, condemned
@@ -30,8 +28,6 @@ pub enum Phase {
     Heating = 1,
     /// Handed out: ports come back one by one and rest.
     Cooling = 2,
-    /// Its page is being taken down.
-    Closed = 3,
     /// Its ports belong to subscribers; any shard takes them, each by winning its stamp.
     Assigned = 10,
 }
@@ -74,8 +70,7 @@ impl BlockState {
             0 => Phase::Free,
             1 => Phase::Heating,
             2 => Phase::Cooling,
-            10 => Phase::Assigned,
-            _ => Phase::Closed,
+            _ => Phase::Assigned,
         }
     }
 
@@ -193,24 +188,6 @@ impl BlockState {
         }
     }
 
-    /// Free to closed: the page is being taken down.
-    #[must_use]
-    pub fn close(self) -> Option<Self> {
-        match self.phase() {
-            Phase::Free => Some(self.with(Phase::Closed)),
-            _ => None,
-        }
-    }
-
-    /// Closed back to free: another block of the page was taken meanwhile.
-    #[must_use]
-    pub fn unclose(self) -> Option<Self> {
-        match self.phase() {
-            Phase::Closed => Some(self.with(Phase::Free)),
-            _ => None,
-        }
-    }
-
     fn is_heated_by(self, shard: ShardId) -> bool {
         self.phase() == Phase::Heating && self.shard() == shard
     }
@@ -229,7 +206,6 @@ mod tests {
         for generation in [0, 1, 77, u32::MAX] {
             let free = BlockState::free(generation);
             states.push(free);
-            states.push(free.close().unwrap());
             for shard in [ShardId(0), ME, YOU] {
                 let heating = free.claim(shard).unwrap();
                 let cooling = heating.cool(shard).unwrap();
@@ -257,12 +233,6 @@ mod tests {
             assert_eq!(state.condemn().is_some(), given && !condemned, "{state:?}");
             assert_eq!(state.pardon().is_some(), given && condemned, "{state:?}");
             assert_eq!(state.recycle().is_some(), given && condemned, "{state:?}");
-            assert_eq!(state.close().is_some(), phase == Phase::Free, "{state:?}");
-            assert_eq!(
-                state.unclose().is_some(),
-                phase == Phase::Closed,
-                "{state:?}"
-            );
         }
     }
 
@@ -278,8 +248,6 @@ mod tests {
                 (state.assign(ME), Phase::Assigned, false, ME),
                 (state.condemn(), state.phase(), true, state.shard()),
                 (state.pardon(), state.phase(), false, state.shard()),
-                (state.close(), Phase::Closed, false, state.shard()),
-                (state.unclose(), Phase::Free, false, state.shard()),
             ] {
                 let Some(next) = next else { continue };
                 assert_eq!(next.phase(), phase, "{state:?}");

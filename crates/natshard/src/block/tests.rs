@@ -149,15 +149,13 @@ fn the_state_goes_only_where_it_may() {
     let ground = Ground::new();
     let here = ground.here();
     assert!(!here.reheat(ME) && !here.recycle() && !here.abandon(ME) && !here.assign(ME));
-    assert!(here.close() && !here.close() && !here.claim(ME));
     assert_eq!(here.nobodys(), Mask::FULL);
-    here.unclose();
     assert!(here.claim(ME) && !here.abandon(YOU) && here.abandon(ME));
     assert_eq!(
         here.state(),
         BlockState::free(7).claim(ME).unwrap().abandon(ME).unwrap()
     );
-    assert!(here.claim(ME) && !here.close());
+    assert!(here.claim(ME) && !here.claim(ME));
     here.cool(ME);
     assert_eq!(here.state().phase(), Phase::Cooling);
     assert!(here.reheat(YOU) && !here.reheat(ME));
@@ -288,8 +286,6 @@ fn a_token_is_good_for_one_release_of_the_lease_it_names() {
     }
     let ground = Ground::new();
     assert!(!ground.here().redeem(7, 0, 0), "of a free block");
-    assert!(ground.here().close());
-    assert!(!ground.here().redeem(7, 0, 0), "of a closed one");
 }
 
 #[test]

@@ -243,6 +243,16 @@ impl<'a> Work<'a> {
             return Claimed::Lost;
         }
         page.count_taken();
+        if !page.closing.keep() {
+            // It was decided before that its page goes.
+            here.abandon(self.id());
+            page.count_free();
+            if let Some(tally) = tally {
+                tally.give(class);
+            }
+            self.inner.unlink(self.pin, page);
+            return Claimed::Lost;
+        }
         for hint in [Hint::FREE, Hint::HALF, Hint::RIPE] {
             page.unmark(hint, block);
         }

@@ -48,7 +48,7 @@ impl Site {
         let space = &layout.spaces[0];
         let record = space.record(u32::from(std::net::Ipv4Addr::new(192, 0, 2, 1)));
         inner.enlist(&inner.ground.reclaimer.join().pin(), space, record, &layout);
-        inner.open(space, record);
+        inner.open(&inner.ground.reclaimer.join().pin(), space, record);
         let site = Site {
             _engine: engine,
             inner,
@@ -223,10 +223,6 @@ fn a_block_is_marked_as_its_state_says() {
     assert_eq!(site.marks(BLOCK), set(["free"]));
     page.unmark(Hint::FREE, BLOCK);
     let here = page.block(BLOCK);
-    assert!(here.close());
-    assert_eq!(told(&|| page.settle(BLOCK)), 0);
-    assert_eq!(site.marks(BLOCK), set([]));
-    here.unclose();
     assert!(here.claim(ME));
     here.take_fresh(ME, &Mask::FULL, site.clock());
     assert_eq!(told(&|| page.settle(BLOCK)), 0);

@@ -75,7 +75,7 @@ impl Yard {
             let record = space.record(yard.region().address_at(number as u64).unwrap());
             yard.inner
                 .enlist(&participant.pin(), space, record, &yard.layout);
-            yard.inner.open(space, record);
+            yard.inner.open(&participant.pin(), space, record);
             // Somebody watches, at all times.
             record.changes.watch(u64::MAX >> 1);
             assert_eq!(record.members()[0].position as usize, number);

@@ -56,17 +56,9 @@ fn a_page_closes_as_a_whole_or_not_at_all() {
     let site = Site::new();
     let page = site.page();
     let here = site.lease(BLOCK);
+    page.count_taken();
     assert!(!page.close());
-    assert!(
-        (0..BLOCKS)
-            .filter(|&block| block != BLOCK)
-            .all(|block| { page.block(block).state().phase() == Phase::Free })
-    );
-    assert_eq!(
-        site.marks(THEIRS),
-        set(["free"]),
-        "it was closed for a moment"
-    );
+    assert!(page.closing.keep(), "as it was");
     assert_eq!(page.next_generation(), 1);
     for _ in 0..2 {
         site.clock()
@@ -79,11 +71,9 @@ fn a_page_closes_as_a_whole_or_not_at_all() {
     here.put_back(&Mask::FULL);
     assert!(here.condemn(site.clock()) && here.recycle());
     assert_eq!(page.next_generation(), 4, "the others have had fewer");
-    assert!(page.close());
-    assert!((0..BLOCKS).all(|block| page.block(block).state().phase() == Phase::Closed));
-    for block in 0..BLOCKS {
-        page.block(block).unclose();
-    }
+    assert!(page.count_free());
+    assert!(page.close() && !page.close());
+    assert!(page.closing.is_gone() && !page.closing.keep());
 }
 
 #[test]
