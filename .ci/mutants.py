@@ -304,16 +304,17 @@ def note(mutant, outcome, test):
 
 
 def one_by_one(apart, tests):
-    """Those that need a build each."""
+    """Those that need a build each: of the library's own tests first."""
     for mutant in apart:
         source = Text((ROOT / mutant["file"]).read_text())
         path = TREE / mutant["file"]
         path.write_text(changed(source.text, 0, len(source.text), mutant, source))
-        programs, errors = build(tests)
-        if errors:
-            note(mutant, "unviable", "")
-        else:
-            note(mutant, *run(programs, {}, {}))
+        outcome = "missed", ""
+        for programs in (["--lib"], tests):
+            if outcome[0] == "missed":
+                built, errors = build(programs)
+                outcome = ("unviable", "") if errors else run(built, {}, {})
+        note(mutant, *outcome)
         shutil.copy(ROOT / mutant["file"], path)
 
 
