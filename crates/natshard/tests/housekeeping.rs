@@ -10,7 +10,9 @@
 
 use std::time::Duration;
 
-use natshard::{Engine, EngineConfig, Lease, PoolConfig, Protocol, Request, Shard, Tick};
+use natshard::{
+    Engine, EngineConfig, Lease, PoolConfig, PortBlocks, Protocol, Request, Shard, Tick,
+};
 
 /// Milliseconds, and so many slices.
 const HOLD_DOWN: u64 = 16;
@@ -182,4 +184,24 @@ fn blocks_are_recycled_by_their_shard_or_when_it_is_away() {
         drop(second.burst(at(REST)));
     }
     assert_eq!([engine.stats().awaiting_grace, recycled(&engine)], [0, 4]);
+}
+
+#[test]
+fn port_blocks_are_given_back_in_the_slice_in_which_they_have_rested() {
+    let pool = PoolConfig::new("pool")
+        .prefix("192.0.2.1/32".parse().unwrap())
+        .port_blocks(PortBlocks::new(64));
+    let config = EngineConfig::new(2).hold_down(Duration::from_millis(HOLD_DOWN));
+    let engine = Engine::new(config.pool(pool)).unwrap();
+    let request = Request::new(engine.pool("pool").unwrap(), Protocol::Tcp).subscriber(7);
+    let [mut first, mut second] = [0, 1].map(|shard| engine.shard(shard).unwrap());
+    let lease = first.burst(at(0)).allocate(&request).unwrap();
+    first.burst(at(0)).release(lease);
+    for tick in 1..REST {
+        drop((first.burst(at(tick)), second.burst(at(tick))));
+    }
+    let released = || engine.stats().pools["pool"].port_blocks_released;
+    assert_eq!(released(), 0);
+    drop(second.burst(at(REST)));
+    assert_eq!(released(), 1, "by whoever comes first");
 }
