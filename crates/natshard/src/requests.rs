@@ -120,7 +120,23 @@ impl Work<'_> {
         request: &Request,
         address: IpAddr,
     ) -> Result<Lease, AllocError> {
-        let (page, class) = self.page_of(layout, pool, request.protocol, address)?;
+        loop {
+            let (page, class) = self.page_of(layout, pool, request.protocol, address)?;
+            let had = self.allocate_there(page, class, pool, request);
+            // As for a reservation.
+            if had.is_ok() || !page.closing.is_gone() {
+                return had;
+            }
+        }
+    }
+
+    fn allocate_there(
+        &mut self,
+        page: &Page,
+        class: &Class,
+        pool: &PoolLayout,
+        request: &Request,
+    ) -> Result<Lease, AllocError> {
         if let Some(near) = request.near_port {
             let (block, port) = (near as usize / PORTS, near as usize % PORTS);
             let wanted = class.mask(pool.id, block);
@@ -204,7 +220,23 @@ impl Work<'_> {
         protocol: Protocol,
         public: SocketAddr,
     ) -> Result<Lease, AllocError> {
-        let (page, class) = self.page_of(layout, pool, protocol, public.ip())?;
+        loop {
+            let (page, class) = self.page_of(layout, pool, protocol, public.ip())?;
+            let had = self.reserve_at(page, class, pool, public);
+            // It may have been taken down since it was opened, and is opened anew then.
+            if had.is_ok() || !page.closing.is_gone() {
+                return had;
+            }
+        }
+    }
+
+    fn reserve_at(
+        &mut self,
+        page: &Page,
+        class: &Class,
+        pool: &PoolLayout,
+        public: SocketAddr,
+    ) -> Result<Lease, AllocError> {
         let (block, port) = (
             public.port() as usize / PORTS,
             public.port() as usize % PORTS,

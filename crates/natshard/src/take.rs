@@ -45,7 +45,7 @@ impl Work<'_> {
                     match self.claim(pool, page, block) {
                         Claimed::Yes => {}
                         Claimed::Lost => continue,
-                        Claimed::Short => return Mask::EMPTY,
+                        Claimed::Short | Claimed::Gone => return Mask::EMPTY,
                     }
                     here.take_fresh(me, &ports, &self.inner.ground.clock);
                     self.shard.stats.blocks_claimed.bump(1);

@@ -484,8 +484,10 @@ impl Work<'_> {
             if here.state().phase() != Phase::Free {
                 return Err(AllocError::InUse);
             }
-            if self.convert(pool, page, block, size, &dynamic) == Claimed::Short {
-                return Err(AllocError::TenantQuota);
+            match self.convert(pool, page, block, size, &dynamic) {
+                Claimed::Short => return Err(AllocError::TenantQuota),
+                Claimed::Gone => return Err(AllocError::InUse),
+                Claimed::Yes | Claimed::Lost => {}
             }
         }
         let unit = Unit {

@@ -171,7 +171,8 @@ impl Work<'_> {
             }
             let size = pool.policy.blocks.map_or(64, |blocks| blocks.size);
             let ports = pool.dynamic(page.protocol, block, Mask::FULL);
-            if self.convert(pool, page, block, size, &ports) == Claimed::Short {
+            let claimed = self.convert(pool, page, block, size, &ports);
+            if matches!(claimed, Claimed::Short | Claimed::Gone) {
                 return false;
             }
         }

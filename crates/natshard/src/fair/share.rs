@@ -25,6 +25,8 @@ pub(crate) enum Claimed {
     Yes,
     /// It is free no longer.
     Lost,
+    /// Its page is gone: the address is to be opened anew.
+    Gone,
     /// Whoever asks has no share left.
     Short,
 }
@@ -251,7 +253,7 @@ impl<'a> Work<'a> {
                 tally.give(class);
             }
             self.inner.unlink(self.pin, page);
-            return Claimed::Lost;
+            return Claimed::Gone;
         }
         for hint in [Hint::FREE, Hint::HALF, Hint::RIPE] {
             page.unmark(hint, block);

@@ -516,3 +516,38 @@ fn an_address_is_closed_when_it_was_free_for_a_rest_and_another_one_is() {
     assert_eq!(closable(&yard, 1), None);
     assert_eq!(yard.region().hints.next(Hint::CLOSABLE, 1), None, "it lied");
 }
+
+/// A reservation that met the page of an address which had just been taken down, and was linked
+/// still, claimed its block over and over, without end.
+#[test]
+fn an_address_whose_page_is_gone_is_opened_anew_by_whoever_comes_by() {
+    let yard = Yard::new(1, 1);
+    let layout = Arc::clone(&yard.layout);
+    let pool = layout.pool(yard.engine.pool("pool").unwrap()).unwrap();
+    let address = yard.page(0).tuple(1100);
+    let request = Request::new(pool.id, Protocol::Tcp);
+    for bound in [false, true] {
+        // Decided, and its shard was stopped before it had unlinked it.
+        let gone = yard.work(|work| {
+            let (page, _) = work
+                .page_of(&layout, pool, Protocol::Tcp, address.ip())
+                .unwrap();
+            std::ptr::from_ref(page)
+        });
+        // SAFETY: it is linked until the request below comes by, and not followed after that.
+        let gone = unsafe { &*gone };
+        let marked = gone.closing.begin().unwrap();
+        assert!(gone.closing.decide(marked));
+        let lease = yard.work(|work| match bound {
+            true => work.allocate_at(&layout, pool, &request, address.ip()),
+            false => work.reserve(&layout, pool, Protocol::Tcp, address),
+        });
+        let lease = lease.unwrap();
+        assert_eq!(lease.addr().ip(), address.ip());
+        assert!(!std::ptr::eq(lease.page(), gone), "another page");
+        yard.work(|work| {
+            work.release_unused(lease);
+            work.surrender_all();
+        });
+    }
+}
