@@ -526,7 +526,7 @@ fn an_address_whose_page_is_gone_is_opened_anew_by_whoever_comes_by() {
     let pool = layout.pool(yard.engine.pool("pool").unwrap()).unwrap();
     let address = yard.page(0).tuple(1100);
     let request = Request::new(pool.id, Protocol::Tcp);
-    for bound in [false, true] {
+    for (bound, found) in [(false, false), (true, false), (false, true), (true, true)] {
         // Decided, and its shard was stopped before it had unlinked it.
         let gone = yard.work(|work| {
             let (page, _) = work
@@ -534,10 +534,16 @@ fn an_address_whose_page_is_gone_is_opened_anew_by_whoever_comes_by() {
                 .unwrap();
             std::ptr::from_ref(page)
         });
-        // SAFETY: it is linked until the request below comes by, and not followed after that.
+        // SAFETY: it is linked until somebody comes by below, and not followed after that.
         let gone = unsafe { &*gone };
         let marked = gone.closing.begin().unwrap();
         assert!(gone.closing.decide(marked));
+        if found {
+            // Found before that, and claimed now.
+            let choose = |ports: &Mask| ports.iter().next();
+            let had = yard.work(|work| work.take_one(gone, 7, &Mask::FULL, pool, &choose));
+            assert_eq!(had.err(), Some(crate::AllocError::InUse));
+        }
         let lease = yard.work(|work| match bound {
             true => work.allocate_at(&layout, pool, &request, address.ip()),
             false => work.reserve(&layout, pool, Protocol::Tcp, address),
