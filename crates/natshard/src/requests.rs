@@ -120,10 +120,24 @@ impl Work<'_> {
         request: &Request,
         address: IpAddr,
     ) -> Result<Lease, AllocError> {
+        let there = |work: &mut Self, page: &Page, class: &Class| {
+            work.allocate_there(page, class, pool, request)
+        };
+        self.while_open(layout, pool, (request.protocol, address), there)
+    }
+
+    /// Opens an address of the pool and has `lease` there; once more if its page was taken down
+    /// meanwhile.
+    fn while_open(
+        &mut self,
+        layout: &Layout,
+        pool: &PoolLayout,
+        (protocol, address): (Protocol, IpAddr),
+        lease: impl Fn(&mut Self, &Page, &Class) -> Result<Lease, AllocError>,
+    ) -> Result<Lease, AllocError> {
         loop {
-            let (page, class) = self.page_of(layout, pool, request.protocol, address)?;
-            let had = self.allocate_there(page, class, pool, request);
-            // As for a reservation.
+            let (page, class) = self.page_of(layout, pool, protocol, address)?;
+            let had = lease(self, page, class);
             if had.is_ok() || !page.closing.is_gone() {
                 return had;
             }
@@ -220,14 +234,10 @@ impl Work<'_> {
         protocol: Protocol,
         public: SocketAddr,
     ) -> Result<Lease, AllocError> {
-        loop {
-            let (page, class) = self.page_of(layout, pool, protocol, public.ip())?;
-            let had = self.reserve_at(page, class, pool, public);
-            // It may have been taken down since it was opened, and is opened anew then.
-            if had.is_ok() || !page.closing.is_gone() {
-                return had;
-            }
-        }
+        let there = |work: &mut Self, page: &Page, class: &Class| {
+            work.reserve_at(page, class, pool, public)
+        };
+        self.while_open(layout, pool, (protocol, public.ip()), there)
     }
 
     fn reserve_at(
