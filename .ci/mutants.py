@@ -3,7 +3,9 @@
 
 Places and changes are those of cargo-mutants (`cargo mutants --list`, `.cargo/mutants.toml`). A
 build for each of them would take days, so that the engine is built once with all of them: each
-function that has any begins with a choice by the environment variable NATSHARD_MUTANT. Those that
+function that has any begins with a choice by the environment variable NATSHARD_MUTANT. Each test is
+run once by itself to learn which functions it reaches and how long it takes; a change then meets
+the tests that reach its function, the likeliest and quickest first, until one fails. Those that
 cannot be chosen when it runs (constants, functions of constants, opaque return types) get a build
 each, in the end.
 
@@ -15,6 +17,7 @@ each, in the end.
 
 import argparse
 import collections
+import itertools
 import json
 import os
 import re
@@ -32,35 +35,42 @@ WORK = ROOT / "target" / "mutants"
 TREE = WORK / "tree"
 OUTCOMES = WORK / "outcomes.jsonl"
 VARIABLE = "NATSHARD_MUTANT"
+REACHED = "NATSHARD_REACHED"
 CHOICE = f'''
-/// Which change of the code is in force.
+/// Which change of the code is in force; in a run that learns what is reached, none.
 #[doc(hidden)]
-pub(crate) fn chosen_mutant() -> u32 {{
-    use std::sync::atomic::{{AtomicU32, Ordering::Relaxed}};
-    static CHOSEN: AtomicU32 = AtomicU32::new(u32::MAX - 1);
-    let known = CHOSEN.load(Relaxed);
-    if known != u32::MAX - 1 {{
-        return known;
+pub(crate) fn chosen_mutant(function: usize) -> u32 {{
+    use std::sync::atomic::{{AtomicBool, AtomicU32, Ordering::Relaxed}};
+    const UNKNOWN: u32 = u32::MAX - 1;
+    const LEARNING: u32 = u32::MAX - 2;
+    static CHOSEN: AtomicU32 = AtomicU32::new(UNKNOWN);
+    static REACHED: [AtomicBool; 8192] = [const {{ AtomicBool::new(false) }}; 8192];
+    if CHOSEN.load(Relaxed) == UNKNOWN {{
+        let chosen = match std::env::var_os("{REACHED}") {{
+            Some(_) => LEARNING,
+            None => std::env::var("{VARIABLE}").ok().and_then(|id| id.parse().ok()).unwrap_or(u32::MAX),
+        }};
+        CHOSEN.store(chosen, Relaxed);
     }}
-    let chosen = std::env::var("{VARIABLE}").ok().and_then(|id| id.parse().ok());
-    CHOSEN.store(chosen.unwrap_or(u32::MAX), Relaxed);
-    chosen.unwrap_or(u32::MAX)
+    if CHOSEN.load(Relaxed) == LEARNING && !REACHED[function].swap(true, Relaxed) {{
+        use std::io::Write;
+        let path = std::env::var_os("{REACHED}").expect("learning");
+        let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+        file.and_then(|mut file| file.write_all(format!("{{function}}\\n").as_bytes())).expect("told");
+    }}
+    CHOSEN.load(Relaxed)
 }}
 '''
-# The programs that tell most for their time; the others are for what these miss.
-QUICK = ["--lib"] + [
-    word
-    for name in (
-        "housekeeping model reconfigure surface subscribers tenants full_address fill wishes "
-        "regressions regressions_fair contiguous_model tenants_model hardened"
-    ).split()
-    for word in ("--test", name)
-]
-# Too long, or about time, and so nothing that a mutant has to wait for.
-SLOW = {"unpredictability", "subscribers_stress", "subscribers_memory"}
-SKIP = ["--skip", "numbers_that_would_wrap_are_refused"]
+# About time, or about what the choices themselves add (allocations, system calls, memory, text).
+LEFT_OUT = {
+    *("flood", "tenants_flood", "unpredictability", "subscribers_stress", "subscribers_memory"),
+    *("system_calls", "footprint", "sources"),
+}
+# A change first meets tests that take no longer, and no more of them than this takes in all (seconds).
+QUICK, ENOUGH = 2.0, 10.0
+SKIP = ["numbers_that_would_wrap_are_refused"]
 # What waits for another thread may wait for ever where the code is wrong.
-PATIENCE = 8.0
+PATIENCE = 6.0
 MEMORY = 6 << 30
 
 
@@ -74,11 +84,13 @@ def mutants():
         ["cargo", "mutants", "--list", "--json", "--package", "natshard"],
         cwd=ROOT, capture_output=True, check=True,
     )
-    found = json.loads(listed.stdout)
+    found, seen = json.loads(listed.stdout), collections.Counter()
     for number, mutant in enumerate(found):
         mutant["id"] = number
         # Lines move; what is changed in which function does not.
-        mutant["key"] = mutant["name"]
+        key = re.sub(r":\d+:\d+:", "", mutant["name"])
+        seen[key] += 1
+        mutant["key"] = f"{key} #{seen[key]}"
     return found
 
 
@@ -124,7 +136,7 @@ def changed(text, start, end, mutant, source):
     return text[start:low] + mutant["replacement"] + text[high:end]
 
 
-def with_choices(source, group):
+def with_choices(source, group, numbers):
     """A file whose functions choose among these changes; lines of each, and those it cannot hold."""
     text, held, apart = source.text, {}, []
     functions = collections.defaultdict(list)
@@ -150,8 +162,10 @@ def with_choices(source, group):
             apart += functions[start, end]
             continue
         parts.append(text[last:brace])
-        parts.append("{ match crate::chosen_mutant() {\n")
+        number = next(numbers)
+        parts.append(f"{{ match crate::chosen_mutant({number}) {{\n")
         for mutant in functions[start, end]:
+            mutant["reached_as"] = number
             begin = "".join(parts).count("\n") + 1
             parts.append(f"{mutant['id']} => {changed(text, brace, end, mutant, source)}\n")
             held[mutant["id"]] = (begin, "".join(parts).count("\n"))
@@ -199,10 +213,10 @@ def build_with_choices(all_mutants, tests):
         files[mutant["file"]].append(mutant)
     sources = {name: Text((ROOT / name).read_text()) for name in files}
     while True:
-        held = {}
+        held, numbers = {}, itertools.count()
         for name, group in files.items():
             wanted = [m for m in group if m["id"] not in unviable | apart]
-            text, lines, others = with_choices(sources[name], wanted)
+            text, lines, others = with_choices(sources[name], wanted, numbers)
             apart |= {mutant["id"] for mutant in others}
             held[name] = lines
             (TREE / name).write_text(text)
@@ -240,51 +254,92 @@ def stop(*_):
     os._exit(1)
 
 
-def module_of(mutant):
-    """The module whose own tests are the likeliest to fail."""
-    module = mutant["file"].removeprefix("crates/natshard/src/").removesuffix(".rs")
-    return module.split("/")[0] + "::"
+def run(path, environment, patience, tests=()):
+    """Runs a test program, or some tests of it; `caught` if it fails."""
+    # As cargo runs them.
+    child = subprocess.Popen(
+        [path, *tests], cwd=TREE / "crates/natshard", env={**os.environ, **environment},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        preexec_fn=limited, start_new_session=True,
+    )
+    LIVING.add(child)
+    try:
+        return "missed" if child.wait(patience) == 0 else "caught"
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        return "timeout"
+    finally:
+        LIVING.discard(child)
 
 
-def run(programs, environment, patience, tests=()):
-    """Runs test programs until one fails; says which, and how."""
+Test = collections.namedtuple("Test", "name path arguments took reaches")
+
+
+def tests_of(path):
+    """What a program's tests are called; one without a name if it has no harness."""
+    listed = sh([path, "--list", "--format", "terse"], capture_output=True, cwd=TREE / "crates/natshard")
+    names = re.findall(r"^(.*): test$", listed.stdout, re.MULTILINE)
+    return [["--exact", name, "--test-threads=1"] for name in names if name not in SKIP] or [[]]
+
+
+def learn(programs):
+    """Each test by itself: how long it takes and what it reaches."""
+    learnt, told = [], WORK / "reached"
     for name, path in programs:
-        # As cargo runs them.
-        command = [path, "--quiet", *tests, *SKIP]
-        child = subprocess.Popen(
-            command, cwd=TREE / "crates/natshard", env={**os.environ, **environment},
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            preexec_fn=limited, start_new_session=True,
-        )
-        LIVING.add(child)
-        try:
-            if child.wait(patience.get(name, PATIENCE)) != 0:
-                return "caught", name
-        except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
-            return "timeout", name
-        finally:
-            LIVING.discard(child)
-    return "missed", ""
-
-
-def baseline(programs):
-    """How long each may take: ten times what it takes by itself. All must pass, or are left out."""
-    patience, usable = {}, []
-    for name, path in programs:
-        if name in SLOW:
+        if name in LEFT_OUT:
             continue
-        began = time.monotonic()
-        outcome, _ = run([(name, path)], {}, {name: 300.0})
-        took = time.monotonic() - began
-        if outcome != "missed":
-            sys.exit(f"{name} fails without any change")
-        patience[name] = max(PATIENCE, 10 * took)
-        usable.append((took, name, path))
-    # The library's own tests, then what is quick.
-    usable.sort(key=lambda it: (it[1] != "natshard", it[0]))
-    return [(name, path) for _, name, path in usable], patience
+        for arguments in tests_of(path):
+            told.unlink(missing_ok=True)
+            began = time.monotonic()
+            test = f"{name} {arguments[1]}" if arguments else name
+            if run(path, {REACHED: str(told)}, 300.0, arguments) != "missed":
+                print(f"left out, fails without any change: {test}", flush=True)
+                continue
+            took = time.monotonic() - began
+            reaches = set(map(int, told.read_text().split())) if told.exists() else set()
+            learnt.append(Test(test, path, arguments, took, reaches))
+    learnt.sort(key=lambda test: test.took)
+    return learnt
+
+
+def module_of(mutant):
+    path = mutant["file"].removeprefix("crates/natshard/src/").removesuffix(".rs")
+    return path.removesuffix("/mod").replace("/", "::")
+
+
+class Order:
+    """Which tests a change meets, and in which order."""
+
+    def __init__(self, tests, thorough):
+        self.tests, self.thorough = tests, thorough
+        self.catches = collections.defaultdict(collections.Counter)
+
+    def of(self, mutant):
+        function = mutant["reached_as"]
+        module = module_of(mutant)
+        own = f"natshard {module}::"
+        caught, nearby = self.catches[function], self.catches[module]
+
+        def rank(test):
+            cost = test.took / (1 + nearby[test.name])
+            return -caught[test.name], not test.name.startswith(own), cost
+
+        spent = 0.0
+        for test in sorted((test for test in self.tests if function in test.reaches), key=rank):
+            if self.thorough or test.took <= QUICK and spent <= ENOUGH:
+                spent += test.took
+                yield test
+
+    def attempt(self, mutant):
+        for test in self.of(mutant):
+            patience = max(PATIENCE, 20 * test.took)
+            outcome = run(test.path, {VARIABLE: str(mutant["id"])}, patience, test.arguments)
+            if outcome != "missed":
+                for where in (mutant["reached_as"], module_of(mutant)):
+                    self.catches[where][test.name] += 1
+                return outcome, test.name
+        return "missed", ""
 
 
 def known():
@@ -303,18 +358,22 @@ def note(mutant, outcome, test):
         file.write(json.dumps(line) + "\n")
 
 
-def one_by_one(apart, tests):
+def one_by_one(apart):
     """Those that need a build each: of the library's own tests first."""
     for mutant in apart:
         source = Text((ROOT / mutant["file"]).read_text())
         path = TREE / mutant["file"]
         path.write_text(changed(source.text, 0, len(source.text), mutant, source))
         outcome = "missed", ""
-        for programs in (["--lib"], tests):
-            if outcome[0] == "missed":
-                built, errors = build(programs)
-                outcome = ("unviable", "") if errors else run(built, {}, {})
+        for which in (["--lib"], ["--tests"]):
+            built, errors = build(which) if outcome[0] == "missed" else ([], [])
+            if errors:
+                outcome = "unviable", ""
+            for name, program in built:
+                if outcome[0] == "missed" and name not in LEFT_OUT:
+                    outcome = run(program, {}, 120.0, [word for it in SKIP for word in ("--skip", it)]), name
         note(mutant, *outcome)
+        print(f"{outcome[0]:8}{mutant['name']}", flush=True)
         shutil.copy(ROOT / mutant["file"], path)
 
 
@@ -349,6 +408,7 @@ def main():
     arguments.add_argument("--survivors", action="store_true", help="those missed, with every test")
     arguments.add_argument("--again", action="store_true", help="those that have an outcome, too")
     arguments.add_argument("--report", action="store_true", help="only what is known so far")
+    arguments.add_argument("--quick", action="store_true", help="not those that need a build each")
     arguments.add_argument("--jobs", type=int, default=1, help="how many run at a time")
     options = arguments.parse_args()
     all_mutants = mutants()
@@ -370,20 +430,19 @@ def main():
         return options.again or outcome is None
 
     due = [mutant for mutant in all_mutants if is_due(mutant)]
-    tests = ["--lib", "--tests"] if options.survivors else QUICK
     print(f"{len(due)} of {len(all_mutants)} changes to try; building", flush=True)
     copy_tree()
-    programs, unviable, apart = build_with_choices(due, tests)
-    programs, patience = baseline(programs)
+    programs, unviable, apart = build_with_choices(due, ["--lib", "--tests"])
+    began = time.monotonic()
+    tests = learn(programs)
+    print(f"{len(tests)} tests, learnt in {time.monotonic() - began:.0f} s", flush=True)
+    order = Order(tests, options.survivors)
 
     def attempt(mutant):
         if mutant["id"] in unviable:
             note(mutant, "unviable", "")
         elif mutant["id"] not in apart:
-            chosen = {VARIABLE: str(mutant["id"])}
-            outcome, test = run(programs[:1], chosen, patience, [module_of(mutant)])
-            if outcome == "missed":
-                outcome, test = run(programs, chosen, patience)
+            outcome, test = order.attempt(mutant)
             note(mutant, outcome, test)
             if outcome == "missed":
                 print(f"missed  {mutant['name']}", flush=True)
@@ -391,7 +450,8 @@ def main():
     with ThreadPoolExecutor(options.jobs) as pool:
         list(pool.map(attempt, due))
     copy_tree()
-    one_by_one([mutant for mutant in due if mutant["id"] in apart], tests)
+    if not options.quick:
+        one_by_one([mutant for mutant in due if mutant["id"] in apart])
     report(all_mutants)
 
 

@@ -11,6 +11,7 @@ mod cli;
 mod config;
 mod events;
 mod exit;
+mod paint;
 mod plan;
 mod replay;
 mod report;

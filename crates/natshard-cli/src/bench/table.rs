@@ -2,23 +2,21 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{Attribute, Cell, CellAlignment, LineStyle, Table, TableStyle};
+use comfy_table::{Attribute, Cell};
 
 use super::Results;
 use super::case::Case;
 use super::latency;
 use super::measure::Measured;
 use crate::config::grouped;
-
-/// A rule below the header and nothing else.
-const RULED: TableStyle =
-    TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+use crate::paint::{Paint, right};
 
 /// Text is wrapped to this.
 const WIDTH: usize = 96;
 
 /// Everything.
 pub(super) fn render(results: &Results, colored: bool) -> String {
+    let paint = Paint { colored };
     let mut out = String::new();
     let pinned = match results.pinned {
         true => "each thread pinned to a core of its own",
@@ -35,31 +33,27 @@ pub(super) fn render(results: &Results, colored: bool) -> String {
     );
     let _ = writeln!(out, "{}", wrap(&head, ""));
     for (case, measured) in &results.cases {
-        let name = match colored {
-            true => format!("\x1b[1m{}\x1b[0m", case.name),
-            false => case.name.into(),
-        };
-        let _ = writeln!(out, "\n{name}");
+        let _ = writeln!(out, "\n{}", paint.bold(case.name));
         let _ = writeln!(out, "{}", wrap(&case.about, "  "));
         let _ = writeln!(out, "{}", wrap(&case.switches, "  "));
         if measured.len() > 1 {
             let _ = writeln!(out, "{}", wrap(&against(case, measured), "  "));
         }
-        let _ = writeln!(out, "\n{}", rows(measured, colored));
+        let _ = writeln!(out, "\n{}", rows(measured, paint));
     }
     if !results.tails.is_empty() {
-        let _ = writeln!(out, "\n{}", tails(results, colored));
+        let _ = writeln!(out, "\n{}", tails(results, paint));
     }
     if !results.amounts.is_empty() {
-        let _ = writeln!(out, "\n{}", amounts(results, colored));
+        let _ = writeln!(out, "\n{}", amounts(results, paint));
     }
     out
 }
 
-fn tails(results: &Results, colored: bool) -> String {
-    let mut table = table(colored);
+fn tails(results: &Results, paint: Paint) -> String {
     let columns = latency::QUANTILES.map(|(name, _)| name);
-    table.set_header(header(["latency, ns"].iter().chain(&columns)));
+    let header: Vec<_> = std::iter::once("latency, ns").chain(columns).collect();
+    let mut table = paint.table(&header);
     for it in &results.tails {
         let name = match it.setting {
             "" => it.operation.into(),
@@ -71,38 +65,16 @@ fn tails(results: &Results, colored: bool) -> String {
     table.to_string()
 }
 
-fn amounts(results: &Results, colored: bool) -> String {
-    let mut table = table(colored);
-    table.set_header(header(&["memory", "bytes", "per"]));
+fn amounts(results: &Results, paint: Paint) -> String {
+    let mut table = paint.table(&["memory", "bytes", "per"]);
     for it in &results.amounts {
         let bytes = match it.bytes {
             few if few < 100.0 && few.fract() > 0.0 => format!("{few:.2}"),
             many => grouped(many.round() as u128),
         };
-        table.add_row([Cell::new(it.what), right(bytes), right(it.per.into())]);
+        table.add_row([Cell::new(it.what), right(bytes), right(it.per)]);
     }
     table.to_string()
-}
-
-fn table(colored: bool) -> Table {
-    let mut table = Table::new();
-    table.load_style(RULED);
-    match colored {
-        true => table.enforce_styling(),
-        false => table.force_no_tty(),
-    };
-    table
-}
-
-fn header<'a>(names: impl IntoIterator<Item = &'a &'a str>) -> Vec<Cell> {
-    let cells = names.into_iter().enumerate().map(|(at, text)| {
-        let cell = Cell::new(text).add_attribute(Attribute::Bold);
-        match at {
-            0 => cell,
-            _ => cell.set_alignment(CellAlignment::Right),
-        }
-    });
-    cells.collect()
 }
 
 /// What the ratios are to.
@@ -117,8 +89,7 @@ fn against(case: &Case, measured: &[Measured]) -> String {
     text
 }
 
-fn rows(measured: &[Measured], colored: bool) -> String {
-    let mut table = table(colored);
+fn rows(measured: &[Measured], paint: Paint) -> String {
     let several = measured.iter().any(|it| it.threads > 1);
     let refusing = measured.iter().any(|it| it.refused > 0);
     let to_one = measured.iter().any(|it| it.ratio_to_one_thread.is_some());
@@ -136,13 +107,13 @@ fn rows(measured: &[Measured], colored: bool) -> String {
     if refusing {
         names.push("refused");
     }
-    table.set_header(header(&names));
+    let mut table = paint.table(&names);
     for it in measured {
         let name = match it.setting {
             Some(setting) => format!("{}, {setting}", it.implementation),
             None => it.implementation.into(),
         };
-        let name = match colored && it.implementation.starts_with("natshard") {
+        let name = match paint.colored && it.implementation.starts_with("natshard") {
             true => Cell::new(name).add_attribute(Attribute::Bold),
             false => Cell::new(name),
         };
@@ -171,10 +142,6 @@ fn rows(measured: &[Measured], colored: bool) -> String {
         table.add_row(cells);
     }
     table.to_string()
-}
-
-fn right(text: String) -> Cell {
-    Cell::new(text).set_alignment(CellAlignment::Right)
 }
 
 /// Nanoseconds, to three digits or so.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{Attribute, Cell, CellAlignment, Color, LineStyle, Table, TableStyle};
+use comfy_table::{Attribute, Cell, CellAlignment, Color};
 
 use super::Plan;
 use super::answer::Needs;
@@ -13,10 +13,7 @@ use super::size::{Risk, Sizing};
 use super::space::Space;
 use super::trial::{Drawn, Run};
 use crate::config::grouped;
-
-/// A rule below the header and nothing else.
-const RULED: TableStyle =
-    TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+use crate::paint::{Paint, number, right};
 
 /// The whole plan.
 pub(super) fn render(plan: &Plan<'_>, colored: bool) -> String {
@@ -64,53 +61,6 @@ pub(super) fn render(plan: &Plan<'_>, colored: bool) -> String {
     }
     let _ = writeln!(out, "{}", verdict(plan, paint));
     out
-}
-
-#[derive(Clone, Copy)]
-struct Paint {
-    colored: bool,
-}
-
-impl Paint {
-    fn bold(self, text: &str) -> String {
-        match self.colored {
-            true => format!("\x1b[1m{text}\x1b[0m"),
-            false => text.into(),
-        }
-    }
-
-    fn color(self, text: &str, code: u8) -> String {
-        match self.colored {
-            true => format!("\x1b[1;{code}m{text}\x1b[0m"),
-            false => text.into(),
-        }
-    }
-
-    fn table(self, header: &[&str]) -> Table {
-        let mut table = Table::new();
-        table.load_style(RULED);
-        match self.colored {
-            true => table.enforce_styling(),
-            false => table.force_no_tty(),
-        };
-        let header = header.iter().enumerate().map(|(at, text)| {
-            let cell = Cell::new(text).add_attribute(Attribute::Bold);
-            match at {
-                0 => cell,
-                _ => cell.set_alignment(CellAlignment::Right),
-            }
-        });
-        table.set_header(header);
-        table
-    }
-}
-
-fn right(text: impl Into<String>) -> Cell {
-    Cell::new(text.into()).set_alignment(CellAlignment::Right)
-}
-
-fn number(value: u64) -> Cell {
-    right(grouped(value.into()))
 }
 
 /// A probability: two digits are more than the law is known to.

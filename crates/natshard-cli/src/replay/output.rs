@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use anyhow::Result;
-use comfy_table::{Attribute, Cell, CellAlignment, Color, LineStyle, Table, TableStyle};
+use comfy_table::{Attribute, Cell, Color};
 use serde_json::json;
 
 use super::summary::{Pool, Summary};
+use crate::config::grouped;
+use crate::paint::{Paint, number, right};
 
 mod shares;
-use crate::config::grouped;
 
 /// The document of schema version 1.
 pub(super) fn json(summary: &Summary) -> Result<String> {
@@ -121,59 +122,12 @@ pub(super) fn table(summary: &Summary, colored: bool) -> String {
     out
 }
 
-/// A rule below the header and nothing else.
-const RULED: TableStyle =
-    TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
-
-#[derive(Clone, Copy)]
-struct Paint {
-    colored: bool,
-}
-
-impl Paint {
-    fn bold(self, text: &str) -> String {
-        match self.colored {
-            true => format!("\x1b[1m{text}\x1b[0m"),
-            false => text.into(),
-        }
-    }
-
-    fn color(self, text: &str, code: u8) -> String {
-        match self.colored {
-            true => format!("\x1b[1;{code}m{text}\x1b[0m"),
-            false => text.into(),
-        }
-    }
-
-    fn table(self, header: &[&str]) -> Table {
-        let mut table = Table::new();
-        table.load_style(RULED);
-        match self.colored {
-            true => table.enforce_styling(),
-            false => table.force_no_tty(),
-        };
-        let header = header.iter().enumerate().map(|(at, text)| {
-            let cell = Cell::new(text).add_attribute(Attribute::Bold);
-            match at {
-                0 => cell,
-                _ => cell.set_alignment(CellAlignment::Right),
-            }
-        });
-        table.set_header(header);
-        table
-    }
-}
-
-fn number(value: u64) -> Cell {
-    Cell::new(grouped(value.into())).set_alignment(CellAlignment::Right)
-}
-
 fn share(part: u64, whole: u64) -> Cell {
     let text = match whole {
         0 => String::new(),
         _ => format!("{:.1} %", 100.0 * part as f64 / whole as f64),
     };
-    Cell::new(text).set_alignment(CellAlignment::Right)
+    right(text)
 }
 
 fn packets(summary: &Summary, paint: Paint) -> String {
@@ -247,8 +201,8 @@ fn pools(summary: &Summary, paint: Paint) -> String {
     for Pool { used, leased } in &summary.pools {
         table.add_row([
             Cell::new(&used.name),
-            Cell::new(used.prefixes.join("\n")).set_alignment(CellAlignment::Right),
-            Cell::new(&used.ports).set_alignment(CellAlignment::Right),
+            right(used.prefixes.join("\n")),
+            right(&used.ports),
             number(used.capacity),
             number(*leased),
         ]);

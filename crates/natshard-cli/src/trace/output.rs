@@ -3,17 +3,14 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
-use comfy_table::{Cell, CellAlignment, LineStyle, Table, TableStyle};
+use comfy_table::Cell;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, Candidate, Coverage, Place, Source};
 use super::question::Question;
 use super::ranges::Range;
 use crate::events::Stamp;
-
-/// A rule below the header and nothing else.
-const RULED: TableStyle =
-    TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+use crate::paint::{Paint, right};
 
 impl Source {
     const fn name(self) -> &'static str {
@@ -94,10 +91,7 @@ fn coverage(it: &Coverage) -> Value {
 /// For people.
 pub(super) fn table(question: &Question, answer: &Answer, colored: bool) -> String {
     let mut out = String::new();
-    let bold = |text: &str| match colored {
-        true => format!("\x1b[1m{text}\x1b[0m"),
-        false => text.to_owned(),
-    };
+    let paint = Paint { colored };
     let what = match question.protocol {
         Some(protocol) => format!("{protocol} {}", question.public),
         None => question.public.to_string(),
@@ -110,12 +104,12 @@ pub(super) fn table(question: &Question, answer: &Answer, colored: bool) -> Stri
         Some(at) => format!(" at {}", at.first()),
         None => String::new(),
     };
-    let _ = writeln!(out, "{}{when}\n", bold(&what));
+    let _ = writeln!(out, "{}{when}\n", paint.bold(&what));
     let mut doubts: Vec<&str> = Vec::new();
     if answer.candidates.is_empty() {
         let _ = writeln!(out, "Nobody is known to have had it.");
     } else {
-        let mut table = new_table(colored);
+        let mut table = paint.bare_table();
         table.set_header([
             "subscriber",
             "protocol",
@@ -161,16 +155,6 @@ pub(super) fn table(question: &Question, answer: &Answer, colored: bool) -> Stri
     out
 }
 
-fn new_table(colored: bool) -> Table {
-    let mut table = Table::new();
-    table.load_style(RULED);
-    match colored {
-        true => table.enforce_styling(),
-        false => table.force_no_tty(),
-    };
-    table
-}
-
 fn row(it: &Candidate, marks: &str) -> [Cell; 8] {
     let time = |at: Option<Stamp>, other: &str| match at {
         Some(at) => at.to_string(),
@@ -186,7 +170,7 @@ fn row(it: &Candidate, marks: &str) -> [Cell; 8] {
         Cell::new(it.subscriber.as_deref().unwrap_or("not told")),
         Cell::new(it.protocol),
         Cell::new(&it.pool),
-        Cell::new(ports(it.ports)).set_alignment(CellAlignment::Right),
+        right(ports(it.ports)),
         Cell::new(time(it.from, from)),
         Cell::new(time(it.until, until)),
         Cell::new(format!("{}{marks}", place(it.place))),
@@ -239,7 +223,7 @@ pub(super) fn ranges_table(subscriber: &str, ranges: &[Range], colored: bool) ->
     if ranges.is_empty() {
         return format!("No deterministic pool has a subscriber {subscriber}.\n");
     }
-    let mut table = new_table(colored);
+    let mut table = Paint { colored }.bare_table();
     table.set_header([
         "subscriber",
         "pool",
@@ -254,7 +238,7 @@ pub(super) fn ranges_table(subscriber: &str, ranges: &[Range], colored: bool) ->
             Cell::new(&it.pool),
             Cell::new(it.protocol),
             Cell::new(it.address),
-            Cell::new(ports(it.ports)).set_alignment(CellAlignment::Right),
+            right(ports(it.ports)),
             Cell::new(&it.source),
         ]);
     }

@@ -247,18 +247,7 @@ impl View {
     /// # Errors
     /// As [`apply`].
     pub fn set_source(&mut self, frame: &mut [u8], address: IpAddr) -> Result<(), EditError> {
-        let source = Some(Endpoint {
-            address,
-            port: None,
-        });
-        apply(
-            frame,
-            self,
-            &Edit {
-                source,
-                ..Edit::default()
-            },
-        )?;
+        self.rewrite(frame, Side::Source, address, None)?;
         self.source = address;
         Ok(())
     }
@@ -268,18 +257,7 @@ impl View {
     /// # Errors
     /// As [`apply`].
     pub fn set_destination(&mut self, frame: &mut [u8], address: IpAddr) -> Result<(), EditError> {
-        let destination = Some(Endpoint {
-            address,
-            port: None,
-        });
-        apply(
-            frame,
-            self,
-            &Edit {
-                destination,
-                ..Edit::default()
-            },
-        )?;
+        self.rewrite(frame, Side::Destination, address, None)?;
         self.destination = address;
         Ok(())
     }
@@ -289,18 +267,7 @@ impl View {
     /// # Errors
     /// As [`apply`].
     pub fn set_source_port(&mut self, frame: &mut [u8], port: u16) -> Result<(), EditError> {
-        let source = Some(Endpoint {
-            address: self.source,
-            port: Some(port),
-        });
-        apply(
-            frame,
-            self,
-            &Edit {
-                source,
-                ..Edit::default()
-            },
-        )?;
+        self.rewrite(frame, Side::Source, self.source, Some(port))?;
         if let Transport::Tcp { source, .. }
         | Transport::Udp { source, .. }
         | Transport::IcmpQuery {
@@ -317,18 +284,7 @@ impl View {
     /// # Errors
     /// As [`apply`].
     pub fn set_destination_port(&mut self, frame: &mut [u8], port: u16) -> Result<(), EditError> {
-        let destination = Some(Endpoint {
-            address: self.destination,
-            port: Some(port),
-        });
-        apply(
-            frame,
-            self,
-            &Edit {
-                destination,
-                ..Edit::default()
-            },
-        )?;
+        self.rewrite(frame, Side::Destination, self.destination, Some(port))?;
         if let Transport::Tcp { destination, .. }
         | Transport::Udp { destination, .. }
         | Transport::IcmpQuery {
@@ -340,4 +296,27 @@ impl View {
         }
         Ok(())
     }
+
+    fn rewrite(
+        &self,
+        frame: &mut [u8],
+        side: Side,
+        address: IpAddr,
+        port: Option<u16>,
+    ) -> Result<(), EditError> {
+        let mut edit = Edit::default();
+        let endpoint = match side {
+            Side::Source => &mut edit.source,
+            Side::Destination => &mut edit.destination,
+        };
+        *endpoint = Some(Endpoint { address, port });
+        apply(frame, self, &edit)
+    }
+}
+
+/// Which of its two endpoints a packet is changed at.
+#[derive(Clone, Copy)]
+enum Side {
+    Source,
+    Destination,
 }

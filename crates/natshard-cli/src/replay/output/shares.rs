@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{Cell, CellAlignment};
+use comfy_table::Cell;
 use natshard::Holder;
 
-use super::{Paint, by_number, number};
+use super::by_number;
 use crate::config::grouped;
+use crate::paint::{Paint, number, right};
 use crate::replay::shares::{Shared, Shares};
 
 /// The most rows of tenants.
@@ -60,7 +61,7 @@ pub(super) fn subscribers(shares: &Shares, paint: Paint) -> String {
             true => "none".into(),
             false => refused.collect::<Vec<_>>().join("\n"),
         };
-        row.push(Cell::new(refused).set_alignment(CellAlignment::Right));
+        row.push(right(refused));
         table.add_row(row);
     }
     let mut text = table.to_string();
@@ -114,7 +115,7 @@ pub(super) fn tenants(shares: &Shares, paint: Paint) -> String {
                 Holder::Others | Holder::Subscriber(_) if only => "everybody".into(),
                 Holder::Others | Holder::Subscriber(_) => "everybody else".into(),
             };
-            let protocol = Cell::new(books.protocol).set_alignment(CellAlignment::Right);
+            let protocol = right(books.protocol.to_string());
             table.add_row([
                 Cell::new(format!("{}: {who}", shared.pool)),
                 protocol,
