@@ -279,39 +279,4 @@ impl Work<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::VecDeque;
-    use std::net::{Ipv4Addr, Ipv6Addr};
-
-    use super::*;
-
-    #[test]
-    fn a_book_knows_the_latest_addresses_and_no_others() {
-        let (mut book, mut model) = (AddressBook::new(), VecDeque::new());
-        let mut random = 1u64;
-        for _ in 0..20_000 {
-            random = random
-                .wrapping_mul(6364136223846793005)
-                .wrapping_add(1442695040888963407);
-            // Addresses in a row, and some that differ in the upper half alone.
-            let number = (random >> 33) as u32 % 600;
-            let address: IpAddr = match random >> 62 {
-                0 => Ipv6Addr::from_bits(u128::from(number) << 64).into(),
-                _ => Ipv4Addr::from_bits(0xcb00_7100 + number).into(),
-            };
-            let wanted = ((random >> 20) as u32 % 2 * 9, address);
-            let known = model.iter().find(|(it, _)| *it == wanted);
-            assert_eq!(book.find(&wanted), known.map(|(_, allocator)| *allocator));
-            if known.is_some() {
-                continue;
-            }
-            let room = book.make_room();
-            let oldest = (model.len() == MOST).then(|| model.pop_front()).flatten();
-            assert_eq!(room, oldest.map(|(_, allocator)| allocator));
-            let allocator = room.unwrap_or(model.len());
-            book.enter(wanted, allocator);
-            model.push_back((wanted, allocator));
-        }
-        assert_eq!(model.len(), MOST);
-    }
-}
+mod tests;

@@ -85,4 +85,22 @@ mod tests {
         assert_eq!(std::ptr::from_ref(vector.get(100_000).unwrap()), element);
         assert_eq!(vector.get(999).unwrap().get(), 999);
     }
+
+    #[test]
+    fn what_was_grown_is_dropped_once() {
+        use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+        static DROPPED: AtomicUsize = AtomicUsize::new(0);
+        #[derive(Default)]
+        struct Counted;
+        impl Drop for Counted {
+            fn drop(&mut self) {
+                DROPPED.fetch_add(1, Relaxed);
+            }
+        }
+        let vector: Chunks<Counted> = Chunks::default();
+        vector.get_or_grow(0);
+        vector.get_or_grow(3 * CHUNK);
+        drop(vector);
+        assert_eq!(DROPPED.load(Relaxed), 2 * CHUNK);
+    }
 }

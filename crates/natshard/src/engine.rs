@@ -166,8 +166,9 @@ impl Engine {
         Ok(Shard::new(&self.0, ShardId(index as u8)))
     }
 
-    /// Which shard issued a public tuple, so that return packets can be steered to it; `None`
-    /// when nobody holds it. Constant time, and exact also for ports of reheated blocks.
+    /// Which shard issued a public tuple, or has it in hand to issue it next, so that return packets
+    /// can be steered to it; `None` when nobody holds it. Constant time, and exact also for ports of
+    /// reheated blocks.
     ///
     /// A dispatcher that asks per packet keeps a [`Steering`] instead, which is cheaper.
     #[must_use]

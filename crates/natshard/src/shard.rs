@@ -51,6 +51,11 @@ impl Shard {
         self.worker.id
     }
 
+    #[cfg(test)]
+    pub(crate) fn worker(&self) -> &Worker {
+        &self.worker
+    }
+
     /// Begins a burst at this tick: pins the epoch once, takes the time from the caller once, and
     /// does a bounded amount of housekeeping. Keep it short: memory is reclaimed only once the
     /// bursts of that moment have ended.
@@ -136,7 +141,7 @@ pub struct Burst<'a> {
 }
 
 impl Burst<'_> {
-    fn work(&mut self) -> Work<'_> {
+    pub(crate) fn work(&mut self) -> Work<'_> {
         self.worker.at(&self.handle.inner, self.layout, &self.pin)
     }
 
