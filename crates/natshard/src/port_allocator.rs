@@ -458,30 +458,4 @@ pub(crate) fn shuffle<T>(items: &mut [T], random: &mut ChaCha8Rng) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use rand_chacha::rand_core::SeedableRng;
-
-    #[test]
-    fn a_shuffle_is_a_permutation_and_about_even() {
-        let mut random = ChaCha8Rng::seed_from_u64(1);
-        let (mut first, mut last) = ([0u32; 256], [0u32; 256]);
-        for _ in 0..25_600 {
-            let mut items: [u8; 256] = std::array::from_fn(|index| index as u8);
-            shuffle(&mut items, &mut random);
-            first[items[0] as usize] += 1;
-            let mut dealt = [0; 256];
-            deal(&mut dealt, &mut random);
-            last[dealt[255] as usize] += 1;
-            for mut items in [items, dealt] {
-                items.sort_unstable();
-                assert_eq!(items, std::array::from_fn(|index| index as u8));
-            }
-        }
-        // 100 expected, standard deviation 10.
-        for counts in [first, last] {
-            let even = counts.iter().all(|count| (45..=160).contains(count));
-            assert!(even, "{counts:?}");
-        }
-    }
-}
+mod tests;

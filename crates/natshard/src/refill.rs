@@ -486,3 +486,6 @@ impl Work<'_> {
         false
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -335,3 +335,6 @@ impl Drop for Region {
 }
 
 const _: () = assert!(BLOCKS <= 256, "block numbers fit a byte");
+
+#[cfg(test)]
+mod tests;

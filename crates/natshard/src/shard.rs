@@ -532,3 +532,6 @@ fn general_purpose<'l>(layout: &'l Layout, request: &Request) -> Option<(&'l Poo
     };
     (!request.is_particular(pool.policy.keeps_books())).then_some((pool, purpose))
 }
+
+#[cfg(test)]
+mod tests;
