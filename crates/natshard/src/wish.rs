@@ -42,3 +42,50 @@ impl Request {
         wish == Wish::Any && (self.near_port.is_some() || self.parity.is_some())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::PoolId;
+    use crate::protocol::Protocol;
+
+    const PLAIN: Request = Request::new(PoolId(0), Protocol::Udp);
+
+    fn wishes(request: Request) -> Vec<Wish> {
+        request.wishes().collect()
+    }
+
+    #[test]
+    fn wishes_come_from_the_strongest_to_none() {
+        use Parity::{Even, Odd};
+        assert_eq!(wishes(PLAIN), [Wish::Any]);
+        let odd = PLAIN.parity(Odd);
+        assert_eq!(wishes(odd), [Wish::Parity(Odd), Wish::Any]);
+        // A port near to another has its parity, unless another one is asked for.
+        let near = PLAIN.near_port(1024);
+        let all = [Wish::Port(1024), Wish::Parity(Even), Wish::Any];
+        assert_eq!(wishes(near), all);
+        let all = [Wish::Port(1024), Wish::Parity(Odd), Wish::Any];
+        assert_eq!(wishes(near.parity(Odd)), all);
+    }
+
+    #[test]
+    fn only_any_port_departs_from_a_wish() {
+        for request in [PLAIN.parity(Parity::Odd), PLAIN.near_port(1024)] {
+            let departs: Vec<_> = request.wishes().map(|it| request.departs(it)).collect();
+            let (last, others) = departs.split_last().unwrap();
+            assert!(*last && !others.contains(&true), "{departs:?}");
+        }
+        assert!(!PLAIN.departs(Wish::Any));
+    }
+
+    #[test]
+    fn a_wish_allows_ports_of_a_block() {
+        let port = Wish::Port(4 * PORTS as u16 + 7);
+        assert!(port.ports(4).iter().eq([7]));
+        assert_eq!(port.ports(3), Mask::EMPTY);
+        assert_eq!(Wish::Any.ports(4), Mask::FULL);
+        let odd = Wish::Parity(Parity::Odd).ports(4);
+        assert!(odd.iter().eq((0..PORTS).filter(|port| port % 2 == 1)));
+    }
+}

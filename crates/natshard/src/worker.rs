@@ -525,3 +525,39 @@ pub(crate) fn want_of(shard: &ShardShared, bell: u64) {
         shard.wanted.set_bits(bell);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_purpose_has_an_index_of_its_own() {
+        let mut seen = std::collections::BTreeSet::new();
+        for number in 0..6 {
+            // Seats are numbered from one, over all pools.
+            let seats = [(number, 0), (0, u32::from(number) + 1)];
+            for (pool, seat) in seats {
+                for protocol in Protocol::ALL {
+                    for family in [None, Some(Family::V4), Some(Family::V6)] {
+                        let class = Claimant::OTHERS.class;
+                        let claimant = Claimant { class, seat };
+                        let purpose = Purpose {
+                            pool: PoolId(number.min(pool)),
+                            protocol,
+                            family,
+                            claimant,
+                        };
+                        assert!(seen.insert(purpose.index()), "{purpose:?}");
+                    }
+                }
+            }
+        }
+        // Without gaps but for that of the seat zero, which is everybody else's.
+        let slots = 9;
+        assert!(
+            seen.into_iter().eq((0..slots)
+                .chain(2 * slots..12 * slots)
+                .chain(13 * slots..14 * slots))
+        );
+    }
+}

@@ -225,3 +225,51 @@ fn a_change_of_the_configuration_is_told_pool_by_pool_before_what_it_allows() {
         ]
     );
 }
+
+/// What found the ring full is counted, shard by shard, and told to the reader once.
+#[test]
+fn events_that_were_lost_are_told_with_the_shard_that_lost_them() {
+    #[derive(Default)]
+    struct Sink {
+        events: usize,
+        lost: Vec<(Option<usize>, u64)>,
+    }
+    impl EventSink for Sink {
+        fn event(&mut self, _: &Event) {
+            self.events += 1;
+        }
+        fn lost(&mut self, shard: Option<usize>, events: u64) {
+            self.lost.push((shard, events));
+        }
+    }
+    let config = EngineConfig::new(2).events(EventConfig::new(16).leases(true));
+    let engine = Engine::new(config.pool(pool("p", "192.0.2.0/29"))).unwrap();
+    let request = Request::new(engine.pool("p").unwrap(), Protocol::Udp);
+    let mut shards = [0, 1].map(|number| engine.shard(number).unwrap());
+    let mut reader = engine.events().unwrap();
+    let mut lease = |shard: usize, count: usize| {
+        let mut burst = shards[shard].burst(Tick::ZERO);
+        let leases: Vec<_> = (0..count)
+            .map(|_| burst.allocate(&request).unwrap())
+            .collect();
+        leases
+    };
+    let mut drain = || {
+        let mut sink = Sink::default();
+        assert_eq!(reader.drain(&mut sink), sink.events);
+        (sink.events, sink.lost)
+    };
+    let first = lease(0, 16);
+    assert_eq!((drain(), engine.stats().lost_events), ((16, vec![]), 0));
+    let second = lease(0, 21);
+    let third = lease(1, 19);
+    let lost = vec![(Some(0), 5), (Some(1), 3)];
+    assert_eq!((drain(), engine.stats().lost_events), ((32, lost), 8));
+    assert_eq!(drain(), (0, vec![]));
+    // Leases that are dropped are no shard's.
+    drop((first, second));
+    let fourth = lease(1, 18);
+    let lost = vec![(Some(1), 2), (None, 37 - 16)];
+    assert_eq!((drain(), engine.stats().lost_events), ((32, lost), 31));
+    drop((third, fourth));
+}

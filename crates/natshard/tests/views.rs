@@ -116,3 +116,12 @@ fn the_faults_of_a_configuration_are_listed_in_a_row() {
     assert_eq!(two.to_string(), faults.join("; "));
     assert!(faults.iter().all(|fault| !fault.is_empty()));
 }
+
+#[test]
+fn a_tick_is_written_in_milliseconds_and_does_not_wrap() {
+    assert_eq!(at(1_500).to_string(), "1500ms");
+    assert_eq!(at(1_500).saturating_add(Duration::from_secs(2)), at(3_500));
+    let last = at(u64::MAX);
+    assert_eq!(last.saturating_add(Duration::from_millis(1)), last);
+    assert_eq!(at(7).saturating_add(Duration::MAX), last);
+}

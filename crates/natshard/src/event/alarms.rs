@@ -88,4 +88,21 @@ mod tests {
         assert!(!alarms.raise(key, at(5999), 1000), "too soon");
         assert!(alarms.raise(key, at(6000), 1000), "not forgotten");
     }
+
+    #[test]
+    fn alarms_of_more_than_are_remembered_are_told_again() {
+        let mut alarms = Alarms::default();
+        let key = |number: usize| {
+            let address = std::net::Ipv4Addr::from_bits(number as u32);
+            (PoolId(1), Protocol::Tcp, Some(address.into()))
+        };
+        let now = Tick::from_millis(7);
+        assert!((0..MOST).all(|number| alarms.raise(key(number), now, 0)));
+        // All of them are known, and stay so when one of them comes again.
+        assert!((0..MOST).all(|number| !alarms.raise(key(number), now, 0)));
+        assert!(alarms.raise(key(MOST), now, 0));
+        assert!(alarms.raise(key(0), now, 0));
+        assert!(!alarms.raise(key(MOST), now, 0));
+        assert_eq!((alarms.all.len(), alarms.raised), (2, 2));
+    }
 }
