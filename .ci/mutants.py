@@ -208,26 +208,42 @@ def build(tests, environment=None):
     return programs, errors
 
 
+def elsewhere(files, sources):
+    """Changes of functions that this build does not have, but another one (of models, failpoints,
+    other processors): found by making each of them an error."""
+    numbers = itertools.count()
+    for name, group in files.items():
+        text, _, _ = with_choices(sources[name], group, numbers)
+        text = re.sub(r"\{ match crate::chosen_mutant\((\d+)\) \{", r'{ compile_error!("here \1"); match 0u32 {', text)
+        (TREE / name).write_text(text)
+    _, errors = build(["--lib"])
+    here = {int(number) for error in errors for number in re.findall(r"^here (\d+)$", error["message"])}
+    all_mutants = [mutant for group in files.values() for mutant in group]
+    return {it["id"] for it in all_mutants if it.get("reached_as", -1) not in here | {-1}}
+
+
 def build_with_choices(all_mutants, tests):
-    """One build with every change that can be chosen; leaves out what does not compile."""
+    """One build with every change that can be chosen; leaves out what does not compile, or is not in
+    this build."""
     unviable, apart = set(), set()
     files = collections.defaultdict(list)
     for mutant in all_mutants:
         files[mutant["file"]].append(mutant)
     sources = {name: Text((ROOT / name).read_text()) for name in files}
+    others = elsewhere(files, sources)
     while True:
         held, numbers = {}, itertools.count()
         for name, group in files.items():
-            wanted = [m for m in group if m["id"] not in unviable | apart]
-            text, lines, others = with_choices(sources[name], wanted, numbers)
-            apart |= {mutant["id"] for mutant in others}
+            wanted = [m for m in group if m["id"] not in unviable | apart | others]
+            text, lines, left = with_choices(sources[name], wanted, numbers)
+            apart |= {mutant["id"] for mutant in left}
             held[name] = lines
             (TREE / name).write_text(text)
         crate = TREE / "crates/natshard/src/lib.rs"
         crate.write_text((ROOT / "crates/natshard/src/lib.rs").read_text() + CHOICE)
         programs, errors = build(tests)
         if not errors:
-            return programs, unviable, apart
+            return programs, unviable, apart, others
         guilty = set()
         for error in errors:
             for span in error["spans"]:
@@ -397,7 +413,7 @@ def report(all_mutants):
         by_file[mutant["file"].removeprefix("crates/natshard/src/")][outcome] += 1
         if outcome == "missed":
             missed.append(mutant["name"])
-    kinds = ["caught", "timeout", "missed", "unviable", "untried"]
+    kinds = ["caught", "timeout", "missed", "unviable", "elsewhere", "untried"]
     print(f"{'file':28}" + "".join(f"{kind:>10}" for kind in kinds))
     total = collections.Counter()
     for name, counts in sorted(by_file.items()):
@@ -443,7 +459,7 @@ def main():
     due = [mutant for mutant in all_mutants if is_due(mutant)]
     print(f"{len(due)} of {len(all_mutants)} changes to try; building", flush=True)
     copy_tree()
-    programs, unviable, apart = build_with_choices(due, ["--lib", "--tests"])
+    programs, unviable, apart, others = build_with_choices(due, ["--lib", "--tests"])
     began = time.monotonic()
     tests = learn(programs)
     print(f"{len(tests)} tests, learnt in {time.monotonic() - began:.0f} s", flush=True)
@@ -452,6 +468,8 @@ def main():
     def attempt(mutant):
         if mutant["id"] in unviable:
             note(mutant, "unviable", "")
+        elif mutant["id"] in others:
+            note(mutant, "elsewhere", "")
         elif mutant["id"] not in apart:
             outcome, test = order.attempt(mutant)
             note(mutant, outcome, test)
