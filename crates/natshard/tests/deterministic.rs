@@ -339,3 +339,39 @@ proptest! {
         }
     }
 }
+
+/// The subscriber named is the one at the lowest address that the exclusion meets.
+#[test]
+fn an_exclusion_is_told_with_the_first_subscriber_it_meets() {
+    // Two subscribers an address: 1024 to 1123 and 1124 to 1223.
+    let pool = pool(
+        &["192.0.2.0/31", "198.51.100.8/30", "2001:db8::/127"],
+        16,
+        100,
+    );
+    let met = |pool: PoolConfig| {
+        let error = Engine::new(EngineConfig::new(1).pool(pool)).err()?;
+        match error.faults() {
+            [ConfigFault::DeterministicExclusion { subscriber, .. }] => Some(*subscriber),
+            other => panic!("{other:?}"),
+        }
+    };
+    let first = 1024..=1024;
+    assert_eq!(met(pool.clone().exclude_ports(first.clone())), Some(0));
+    assert_eq!(met(pool.clone().exclude_ports(1124..=1200)), Some(1));
+    for (address, subscriber) in [
+        ("192.0.2.0", 0),
+        ("192.0.2.1", 2),
+        ("198.51.100.8", 4),
+        ("198.51.100.11", 10),
+        ("2001:db8::", 12),
+        ("2001:db8::1", 14),
+    ] {
+        let without = pool.clone().exclude(ip(address), first.clone());
+        assert_eq!(met(without), Some(subscriber), "{address}");
+        let without = pool.clone().exclude(ip(address), 1124..=1124);
+        assert_eq!(met(without), Some(subscriber + 1), "{address}");
+        // What is nobody's port may be excluded.
+        assert_eq!(met(pool.clone().exclude(ip(address), 1224..=2000)), None);
+    }
+}

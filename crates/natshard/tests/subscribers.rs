@@ -427,3 +427,30 @@ fn deterministic_overflow_comes_in_port_blocks_and_is_told() {
     assert_eq!((count(16), count(17)), (2, 2));
     balances(&engine);
 }
+
+/// Of a pool whose addresses are treated differently each is drawn, not those of the first kind alone.
+#[test]
+fn subscribers_are_spread_over_addresses_of_every_kind() {
+    let pool = PoolConfig::new("p")
+        .prefix("192.0.2.0/32".parse().unwrap())
+        .prefix("198.51.100.0/32".parse().unwrap())
+        .exclude("198.51.100.0".parse().unwrap(), 5060..=5061)
+        .subscriber_limit(SubscriberLimit::new().ports(Protocol::Udp, 9))
+        .pairing(Strictness::Strict);
+    let engine = Engine::new(EngineConfig::new(1).seed(1).pool(pool)).unwrap();
+    let request = Request::new(engine.pool("p").unwrap(), Protocol::Udp);
+    let mut shard = engine.shard(0).unwrap();
+    let mut burst = shard.burst(Tick::ZERO);
+    let mut at = std::collections::BTreeMap::new();
+    let leases: Vec<_> = (0..200)
+        .map(|subscriber| burst.allocate(&request.subscriber(subscriber)).unwrap())
+        .collect();
+    for lease in &leases {
+        *at.entry(lease.addr().ip()).or_insert(0) += 1;
+    }
+    let counts: Vec<u32> = at.into_values().collect();
+    assert!(
+        matches!(counts[..], [first, second] if first.abs_diff(second) < 60),
+        "{counts:?}"
+    );
+}

@@ -197,3 +197,6 @@ impl Actives {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

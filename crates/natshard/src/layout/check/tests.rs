@@ -152,3 +152,48 @@ fn faults_of_all_pools_are_told_at_once() {
     ];
     assert_eq!(faults(&config), expected);
 }
+
+#[test]
+fn faults_of_shares_and_thresholds_are_found_alone_and_together() {
+    use crate::fair::{Deterministic, TenantShare, Threshold};
+    let name = || "p".to_owned();
+    for (raise, clear, is_fault) in [
+        (1, 0, false),
+        (100, 99, false),
+        (0, 0, true),
+        (0, 5, true),
+        (101, 50, true),
+        (150, 200, true),
+        (50, 50, true),
+        (50, 49, false),
+    ] {
+        let found = of(pool("p").threshold(Threshold::new(raise, clear)));
+        let fault = ConfigFault::ThresholdRange {
+            pool: name(),
+            raise,
+            clear,
+        };
+        let expected = Vec::from_iter(is_fault.then_some(fault));
+        assert_eq!(found, expected, "{raise} and {clear}");
+    }
+    let ranges = pool("p").deterministic(Deterministic::new(8, 100));
+    assert_eq!(of(ranges.clone()), []);
+    let fault = |shares| {
+        let pool = name();
+        ConfigFault::SharesOfRanges { pool, shares }
+    };
+    let tenant = TenantShare::new(1).minimum(1);
+    assert_eq!(of(ranges.clone().headroom(1)), [fault("headroom")]);
+    assert_eq!(of(ranges.clone().tenant(tenant)), [fault("tenants")]);
+    let both = ranges.headroom(1).tenant(tenant);
+    assert_eq!(of(both), [fault("tenants")]);
+    let upside_down = TenantShare::new(3).minimum(5).maximum(4);
+    let range = ConfigFault::TenantRange {
+        pool: name(),
+        tenant: 3,
+        minimum: 5,
+        maximum: 4,
+    };
+    assert_eq!(of(pool("p").tenant(upside_down)), [range]);
+    assert_eq!(of(pool("p").tenant(tenant.maximum(1))), []);
+}
