@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The book: its links lead somewhere, and every test that it names exists.
+# The book: its links lead somewhere, every test that it names exists, and what it says that `trace`
+# answers is what it answers.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 fail=0
@@ -20,5 +21,21 @@ done
 for bug in $(grep -oP '^    \K[A-Z]\w+(?=,$)' crates/natshard/src/planted.rs); do
   grep -rqw "Bug::$bug" loom-tests/tests || { echo "no model looks for $bug"; fail=1; }
 done
-echo "$(wc -w <<<"$names") named tests"
+# The commands of the README and of the page on `trace`, in their order: each succeeds, and the page shows
+# nothing that they do not say.
+cargo build --quiet --bin natshard
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+natshard=${CARGO_TARGET_DIR:-target}/debug/natshard
+commands=$(grep -hP '^(cargo run --release --|natshard) (trace|replay .*--events) ' README.md docs/src/trace.md |
+  sed -E "s#^(cargo run --release --|natshard) #$natshard #; s#nat\.jsonl#$work/nat.jsonl#")
+[ "$(grep -c ' trace ' <<<"$commands")" -ge 3 ] || { echo "the commands of README.md and trace.md were not found"; fail=1; }
+while read -r command; do
+  bash -c "$command" >>"$work/said" || { echo "fails: $command"; fail=1; }
+done <<<"$commands"
+sed -i 's/ *$//' "$work/said" "$work/nat.jsonl"
+unsaid=$(sed -nE '/^```(text|json)$/,/^```$/{/^```/d; s/ +$//; p}' docs/src/trace.md |
+  grep -vxF -f "$work/said" -f "$work/nat.jsonl" || true)
+[ -z "$unsaid" ] || { echo "docs/src/trace.md shows what nothing says:"; echo "$unsaid"; fail=1; }
+echo "$(wc -w <<<"$names") named tests, $(wc -l <<<"$commands") commands"
 exit $fail

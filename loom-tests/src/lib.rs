@@ -2,7 +2,7 @@
 //!
 //! Every model obeys these rules: loom's main thread only builds, spawns, joins and checks; each
 //! interesting state has a reach counter, and a model in which one was never reached fails; each
-//! model has a twin with a planted bug, which must fail; an exploration that does not finish
+//! unit has a twin, a model with a planted bug that must be found; an exploration that does not finish
 //! fails (loom panics when a bound is exceeded). Small models of two actors are explored without a
 //! bound on preemptions; the others with the bound that is printed.
 #![cfg(loom)]

@@ -71,7 +71,11 @@ impl Svg {
         );
     }
 
-    pub fn path(&mut self, points: &[(f64, f64)], color: &str) {
+    pub fn path(&mut self, points: &[(f64, f64)], color: &str, dashed: bool) {
+        let dashes = match dashed {
+            true => " stroke-dasharray=\"2 6\" stroke-linecap=\"round\"",
+            false => "",
+        };
         let points: Vec<_> = points
             .iter()
             .map(|(x, y)| format!("{x:.1},{y:.1}"))
@@ -79,7 +83,7 @@ impl Svg {
         let _ = writeln!(
             self.0,
             "<polyline points=\"{}\" fill=\"none\" stroke=\"{color}\" stroke-width=\"2.2\" \
-             stroke-linejoin=\"round\"/>",
+             stroke-linejoin=\"round\"{dashes}/>",
             points.join(" ")
         );
     }

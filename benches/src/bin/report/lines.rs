@@ -1,4 +1,5 @@
-//! A line for each series over named places, on a logarithmic axis.
+//! A line for each series over named places, on a logarithmic axis; dashed over places at which it was not
+//! measured and another was.
 
 use crate::chart::{Anchor, COLORS, INK, Log, QUIET, RULE, Svg, nanos};
 
@@ -40,22 +41,43 @@ pub fn draw(title: &str, about: &str, places: &[String], lines: &[Line]) -> Stri
             false,
         );
     }
-    let mut labels = Vec::new();
+    let (mut labels, mut gaps) = (Vec::new(), false);
     for (line, color) in lines.iter().zip(COLORS.iter().cycle()) {
         let points: Vec<_> = line
             .values
             .iter()
             .enumerate()
-            .filter_map(|(at, it)| Some((left + step * at as f64, axis.place((*it)?))))
+            .filter_map(|(at, it)| Some((at, axis.place((*it)?))))
             .collect();
-        svg.path(&points, color);
+        let place = |&(at, y): &(usize, f64)| (left + step * at as f64, y);
+        let runs: Vec<&[_]> = runs(&points).collect();
+        for run in runs.iter().filter(|run| run.len() > 1) {
+            let run: Vec<_> = run.iter().map(place).collect();
+            svg.path(&run, color, false);
+        }
+        for pair in runs.windows(2) {
+            if let (Some(from), Some(to)) = (pair[0].last(), pair[1].first()) {
+                svg.path(&[place(from), place(to)], color, true);
+                gaps = true;
+            }
+        }
         for point in &points {
-            svg.dot(*point, 4.0, color, true);
+            svg.dot(place(point), 4.0, color, true);
         }
         let last = line.values.iter().flatten().last();
         if let (Some((_, y)), Some(value)) = (points.last(), last) {
             labels.push((*y, format!("{}, {}", line.name, nanos(*value)), *color));
         }
+    }
+    if gaps {
+        svg.text(
+            (left - 8.0, height - 6.0),
+            "dashed: not measured in between",
+            11.5,
+            QUIET,
+            Anchor::Start,
+            false,
+        );
     }
     for ((_, text, color), y) in labels.iter().zip(apart(&labels)) {
         svg.text(
@@ -80,6 +102,11 @@ pub fn draw(title: &str, about: &str, places: &[String], lines: &[Line]) -> Stri
     svg.finish()
 }
 
+/// Points by the number of their place, as runs without a place left out.
+fn runs(points: &[(usize, f64)]) -> impl Iterator<Item = &[(usize, f64)]> {
+    points.chunk_by(|one, next| next.0 == one.0 + 1)
+}
+
 /// Heights of labels that do not overlap, as near to their lines as may be.
 fn apart(labels: &[(f64, String, &str)]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..labels.len()).collect();
@@ -101,6 +128,24 @@ fn apart(labels: &[(f64, String, &str)]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_is_dashed_over_places_left_out() {
+        let points = [(0, 1.0), (1, 2.0), (4, 3.0)];
+        let lengths: Vec<_> = runs(&points).map(<[_]>::len).collect();
+        assert_eq!(lengths, [2, 1]);
+        let line = |values: [Option<f64>; 3]| Line {
+            name: String::new(),
+            values: values.to_vec(),
+        };
+        let places = ["a", "b", "c"].map(String::from);
+        let whole = line([Some(1.0), Some(2.0), Some(3.0)]);
+        let drawn = draw("", "", &places, &[whole]);
+        assert!(!drawn.contains("dash"), "{drawn}");
+        let with_a_gap = line([Some(1.0), None, Some(3.0)]);
+        let drawn = draw("", "", &places, &[with_a_gap]);
+        assert_eq!(drawn.matches("stroke-dasharray").count(), 1, "{drawn}");
+    }
 
     #[test]
     fn labels_keep_apart_and_in_order() {

@@ -132,6 +132,7 @@ fn occupancy(results: &Results) -> Result<String, String> {
         &[
             "natshard",
             "thread-local 256-bit block",
+            "ArrayQueue",
             "random probing, 32 tries",
             "random probing, 248 tries",
             "Mutex<RoaringBitmap>",
