@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::cli::Format;
 use crate::config::{self, Faults, Loaded, grouped};
 use crate::exit::Exit;
+use crate::foreign::{self, plain};
 use crate::terminal::{Terminal, print};
 
 /// What `natshard check` takes.
@@ -73,7 +74,7 @@ fn understood(loaded: &Loaded) -> String {
     let _ = writeln!(
         out,
         "{}: {}, {}, hold-down {} s",
-        loaded.path().display(),
+        foreign::path(loaded.path()),
         match loaded.shards() {
             Some(1) => "1 shard".into(),
             Some(shards) => format!("{shards} shards"),
@@ -97,8 +98,8 @@ fn understood(loaded: &Loaded) -> String {
     ]);
     for pool in loaded.pools() {
         pools.add_row([
-            pool.name.clone(),
-            pool.realm.clone(),
+            plain(&pool.name).into_owned(),
+            plain(&pool.realm).into_owned(),
             lines(&pool.prefixes),
             grouped(pool.addresses),
             format!("{}-{}", pool.ports.start(), pool.ports.end()),
@@ -110,9 +111,16 @@ fn understood(loaded: &Loaded) -> String {
     right(&mut pools, &[3, 5, 7]);
     let mut fair = table(["pool", "grants", "how much"]);
     for pool in loaded.pools() {
-        let (what, much): (Vec<_>, Vec<_>) = pool.fair.lines().into_iter().unzip();
+        let lines = pool.fair.lines().into_iter();
+        let (what, much): (Vec<_>, Vec<_>) = lines
+            .map(|(what, much)| (what, plain(&much).into_owned()))
+            .unzip();
         if !what.is_empty() {
-            fair.add_row([pool.name.clone(), what.join("\n"), much.join("\n")]);
+            fair.add_row([
+                plain(&pool.name).into_owned(),
+                what.join("\n"),
+                much.join("\n"),
+            ]);
         }
     }
     let mut vpcs = table(["VPC", "inside prefixes"]);
@@ -121,7 +129,7 @@ fn understood(loaded: &Loaded) -> String {
             true => "none: all of it is outside".into(),
             false => lines(&vpc.inside),
         };
-        vpcs.add_row([vpc.name.clone(), prefixes]);
+        vpcs.add_row([plain(&vpc.name).into_owned(), prefixes]);
     }
     let mut peerings = table([
         "peering",
@@ -135,14 +143,14 @@ fn understood(loaded: &Loaded) -> String {
     ]);
     for peering in loaded.peerings() {
         peerings.add_row([
-            peering.name,
-            peering.source,
-            peering.destination,
-            peering.mapping,
-            peering.filtering,
-            peering.pooling,
-            peering.ports,
-            peering.pickup,
+            plain(peering.name),
+            plain(peering.source),
+            plain(peering.destination),
+            peering.mapping.into(),
+            peering.filtering.into(),
+            peering.pooling.into(),
+            peering.ports.into(),
+            peering.pickup.into(),
         ]);
     }
     for table in [pools, fair, vpcs, peerings] {

@@ -3,6 +3,7 @@
 use comfy_table::{Attribute, Cell, CellAlignment, LineStyle, Table, TableStyle};
 
 use crate::config::grouped;
+use crate::foreign::plain;
 
 /// A rule below the header and nothing else.
 const RULED: TableStyle =
@@ -55,6 +56,11 @@ impl Paint {
         table.set_header(header);
         table
     }
+}
+
+/// A cell with text that is not the program's own.
+pub(crate) fn foreign(text: &str) -> Cell {
+    Cell::new(plain(text))
 }
 
 /// A cell of a column of numbers.

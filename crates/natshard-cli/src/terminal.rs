@@ -6,6 +6,8 @@ use anyhow::{Context as _, Result};
 use clap::ColorChoice;
 
 /// What the two streams can do.
+use crate::foreign;
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terminal {
     /// Whether stdout may be coloured.
@@ -34,10 +36,11 @@ impl Terminal {
         }
     }
 
-    /// A line of talk on stderr, `kind` being `warning` or `error`.
+    /// A line of talk on stderr, `kind` being `warning` or `error`. It may quote foreign text.
     pub(crate) fn say(self, kind: &str, message: &str) {
         let color = if kind == "error" { 31 } else { 33 };
         let line = match self.colored_talk {
+        let message = foreign::plain(message);
             true => format!("\x1b[1;{color}m{kind}\x1b[0m: {message}\n"),
             false => format!("{kind}: {message}\n"),
         };

@@ -13,6 +13,7 @@ use super::size::{Risk, Sizing};
 use super::space::Space;
 use super::trial::{Drawn, Run};
 use crate::config::grouped;
+use crate::foreign::plain;
 use crate::paint::{Paint, number, right};
 
 /// The whole plan.
@@ -35,7 +36,7 @@ pub(super) fn render(plan: &Plan<'_>, colored: bool) -> String {
         let _ = writeln!(
             out,
             "{}: {} inside hosts in {:.0} s, {} of them active on average from second {from} to {to}\n",
-            seen.files.join(", "),
+            plain(&seen.files.join(", ")),
             grouped(seen.hosts.into()),
             seen.duration.as_secs_f64(),
             percent(seen.activity),
@@ -82,7 +83,7 @@ fn percent(value: f64) -> String {
 }
 
 fn demand(plan: &Plan<'_>, space: &Space, paint: Paint) -> String {
-    let law = &plan.asked.law;
+    let law = plain(&plan.asked.law);
     let title = match space.which {
         Some(protocol) => format!("{protocol}: an active subscriber has ({law})"),
         None => format!("an active subscriber has ({law})"),

@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::summary::{Pool, Summary};
 use crate::config::grouped;
-use crate::paint::{Paint, number, right};
+use crate::foreign::plain;
+use crate::paint::{Paint, foreign, number, right};
 
 mod shares;
 
@@ -92,7 +93,7 @@ pub(super) fn table(summary: &Summary, colored: bool) -> String {
     let _ = writeln!(
         out,
         "{}: {} packets in {:.1} s of simulated time, replayed by {shards} in {:.0} ms\n",
-        paint.bold(&summary.title()),
+        paint.bold(&plain(&summary.title())),
         grouped(summary.counts.read.into()),
         summary.simulated.as_secs_f64(),
         summary.elapsed.as_secs_f64() * 1e3,
@@ -200,7 +201,7 @@ fn pools(summary: &Summary, paint: Paint) -> String {
     let mut table = paint.table(&[title, "prefixes", "ports", "capacity", "leased at the end"]);
     for Pool { used, leased } in &summary.pools {
         table.add_row([
-            Cell::new(&used.name),
+            foreign(&used.name),
             right(used.prefixes.join("\n")),
             right(&used.ports),
             number(used.capacity),
