@@ -1,7 +1,7 @@
 //! `natshard check`: what is wrong with a configuration, or what was understood of it.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, ValueHint};
@@ -13,12 +13,12 @@ use crate::cli::Format;
 use crate::config::{self, Faults, Loaded, grouped};
 use crate::exit::Exit;
 use crate::foreign::{self, plain};
-use crate::terminal::{Terminal, print};
+use crate::terminal::{Terminal, is_stdin, print};
 
 /// What `natshard check` takes.
 #[derive(Args, Debug)]
 pub(crate) struct CheckArgs {
-    /// Configuration file (TOML)
+    /// Configuration file (TOML), `-` for stdin
     #[arg(value_name = "CONFIG.toml", value_hint = ValueHint::FilePath)]
     pub(crate) config: PathBuf,
 
@@ -56,9 +56,13 @@ fn as_json(args: &CheckArgs, outcome: &Result<Loaded, Faults>) -> Result<String>
         Ok(loaded) => loaded.warnings_json(),
         Err(faults) => faults.to_json(),
     };
+    let file = match is_stdin(&args.config) {
+        true => Path::new("stdin"),
+        false => &args.config,
+    };
     let document = json!({
         "schema_version": 1,
-        "file": args.config.display().to_string(),
+        "file": file.display().to_string(),
         "valid": outcome.is_ok(),
         "diagnostics": diagnostics,
         "configuration": outcome.as_ref().ok().map(Loaded::to_json),

@@ -105,6 +105,9 @@ Examples:
   Each inside host a thousand times, with a report to look at in a browser:
       natshard replay --amplify 1000 --shards 2 --report load.html office.pcapng
 
+  What is captured now:
+      tcpdump -c 10000 -w - | natshard replay -
+
   What went wrong, for a script:
       natshard replay --format json office.pcapng | jq .verify
 
@@ -148,7 +151,8 @@ pub(crate) enum Format {
 #[derive(Args, Debug)]
 pub(crate) struct ReplayArgs {
     /// Captures, replayed in this order, each beginning when the one before ended; sessions live
-    /// on from one to the next. Without any, the sample capture that is part of the program
+    /// on from one to the next; `-` for stdin. Without any, the sample capture that is part of the
+    /// program
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) files: Vec<PathBuf>,
 

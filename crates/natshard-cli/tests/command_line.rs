@@ -24,6 +24,17 @@ fn help_and_version_are_data_and_mistakes_are_usage_errors() {
         &["replay", "--seed", "x"],
         &["replay", "--format", "xml"],
         &["completions", "nosuchshell"],
+        &["replay", "-", "-"],
+        &["replay", "-", "--config", "-"],
+        &["plan", "--from-replay", "-", "--config", "-"],
+        &[
+            "trace",
+            "-",
+            "-",
+            "192.0.2.1:1",
+            "--at",
+            "2026-01-05T10:00:00Z",
+        ],
         &["check"],
     ] {
         let output = natshard(arguments);

@@ -17,7 +17,7 @@ use super::survey;
 use super::team::Team;
 use crate::config::{self, Faults};
 use crate::exit::Coded;
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, refuse_two_of_stdin};
 use crate::verify::tenure::Stay;
 
 /// What captures show of demand.
@@ -42,6 +42,7 @@ pub(crate) fn replayed(
     config: Option<&Path>,
     terminal: Terminal,
 ) -> Result<Replayed> {
+    refuse_two_of_stdin(files.iter().map(PathBuf::as_path).chain(config))?;
     let sources = super::sources(files);
     let survey = survey::survey(&sources)?;
     let plan = match config {

@@ -11,6 +11,7 @@ use super::progress::Progress;
 use super::question::Question;
 use super::run::{Change, Configured, Kept, Run};
 use crate::events::{Clock, End, EventRecord, Header, Line, Lost, SCHEMA_VERSION};
+use crate::terminal::is_stdin;
 
 /// The longest line that is believed; a header with thousands of pools fits.
 const LONGEST: usize = 16 << 20;
@@ -40,7 +41,7 @@ impl<'q> LogReader<'q> {
     /// # Errors
     /// When it cannot be read, or a line of it is none of an event log.
     pub(super) fn read(&mut self, path: &Path) -> Result<()> {
-        if path == Path::new("-") {
+        if is_stdin(path) {
             let stdin = io::stdin().lock();
             return self.lines("stdin", BufReader::with_capacity(1 << 18, stdin));
         }
