@@ -286,6 +286,18 @@ fn what_cannot_be_is_a_usage_error_that_says_what_to_do() {
             "--subscribers 10 --activity 1 --ports 5 --hold-down 1y",
             "120s",
         ),
+        (
+            "--subscribers 10 --activity 1 --ports 5 --hold-down 1s",
+            "--session-rate or --from-replay",
+        ),
+        (
+            "--subscribers 10 --activity 1 --ports 5 --refusal 0",
+            "from 1e-12 to 0.5, or per cent: 1e-4 or 0.01%",
+        ),
+        (
+            "--subscribers 10 --activity 1 --ports 5 --refusal 1",
+            "from 1e-12 to 0.5, or per cent: 1e-4 or 0.01%",
+        ),
         ("--subscribers 10 --activity 1 --ports 70000", "65536"),
         (
             "--subscribers 10 --from-replay --session-rate 1",

@@ -126,7 +126,8 @@ pub(crate) struct PlanArgs {
     pub(crate) config: Option<PathBuf>,
 
     /// How long a released port rests before it can be leased again (RFC 6888 REQ-8): 120s, or
-    /// what --config says, unless told otherwise
+    /// what --config says, unless told otherwise. Only ports of --session-rate and --from-replay
+    /// rest
     #[arg(long, value_name = "TIME", value_parser = value::duration, help_heading = "NAT")]
     pub(crate) hold_down: Option<Duration>,
 

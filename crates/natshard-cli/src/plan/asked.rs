@@ -76,6 +76,12 @@ impl Asked {
                 return Err(Coded::usage(format!("{option} is for {other}")).into());
             }
         }
+        let rests = args.session_rate.is_some() || args.from_replay.is_some();
+        if args.hold_down.is_some() && !rests {
+            let said = "--hold-down is for --session-rate or --from-replay: without either no port \
+                        rests";
+            return Err(Coded::usage(said).into());
+        }
         if let Some(files) = &args.from_replay {
             return Self::replayed(args, files, rules, terminal);
         }
