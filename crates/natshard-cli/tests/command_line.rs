@@ -62,6 +62,32 @@ fn the_help_of_replay_names_every_option_of_the_contract() {
     }
 }
 
+/// A page of the book.
+fn page(name: &str) -> String {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    std::fs::read_to_string(root.join("docs/src").join(name)).unwrap()
+}
+
+#[test]
+fn the_book_has_every_option_in_its_tables() {
+    for command in ["replay", "plan", "trace"] {
+        let help = String::from_utf8(natshard(&[command, "--help"]).stdout).unwrap();
+        let page = page(&format!("{command}.md"));
+        let rows: String = page.lines().filter(|it| it.starts_with('|')).collect();
+        let options = help
+            .lines()
+            // What begins further in is text that was wrapped.
+            .filter_map(|line| line.strip_prefix("      "))
+            .filter(|line| line.starts_with("--"))
+            .map(|line| line.split([' ', '=']).next().unwrap());
+        let options: Vec<_> = options.filter(|it| *it != "--color").collect();
+        assert!(options.len() > 5, "{help}");
+        for option in options {
+            assert!(rows.contains(&format!("`{option}")), "{command} {option}");
+        }
+    }
+}
+
 #[test]
 fn completions_and_manual_pages_are_written_to_stdout() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
