@@ -206,6 +206,14 @@ fn what_comes_from_stdin_is_not_written_over() {
 }
 
 #[test]
+fn what_cannot_be_read_is_said_once() {
+    let output = natshard(&["replay", "/proc/self/mem"]);
+    assert_eq!(output.status.code(), Some(1));
+    let talk = talk_of(&output);
+    assert_eq!(talk.matches("os error").count(), 1, "{talk}");
+}
+
+#[test]
 fn without_a_file_the_sample_capture_is_replayed() {
     let json = replay_well(&[], &[]);
     assert!(

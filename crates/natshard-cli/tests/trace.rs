@@ -258,6 +258,7 @@ fn a_bad_line_is_named_with_what_to_do() {
     let (code, _, talk) = ask(&with(0, &newer));
     assert_eq!(code, Some(1));
     assert!(talk.contains("schema version 2"), "{talk}");
+    assert!(!talk.contains("no event log"), "{talk}");
     let (code, _, talk) = trace(&[
         "/none/such.jsonl",
         "203.0.113.7:1040",

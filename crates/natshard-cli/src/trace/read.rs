@@ -115,6 +115,10 @@ impl<'q> LogReader<'q> {
                 break;
             }
             let advice = match is_first {
+                // It is one, of another program.
+                true if is_header(&line) => {
+                    bail!("{name}, line {at_line}: {complaint}");
+                }
                 true => beginning(&line),
                 false => {
                     "take the line out and ask again: the answer will say that a line is missing"
@@ -223,6 +227,12 @@ fn complaint(error: &serde_json::Error) -> Complaint {
         Some((what, column)) => format!("{what} (column {column})"),
         None => said,
     }
+}
+
+/// Whether a line is the header of a log, of whatever version.
+fn is_header(line: &[u8]) -> bool {
+    let line: Result<Line<'_>, _> = serde_json::from_slice(line);
+    line.is_ok_and(|it| it.record == "header")
 }
 
 /// What a file is that begins with no line of a log.
