@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, ValueHint};
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, presets};
 use ipnet::IpNet;
 use serde_json::json;
 
 use crate::cli::Format;
-use crate::config::{self, Faults, Loaded, grouped};
+use crate::config::{self, Faults, Loaded, grouped, plural};
 use crate::exit::Exit;
 use crate::foreign::{self, plain};
+use crate::paint::Table;
 use crate::terminal::{Terminal, is_stdin, print};
 
 /// What `natshard check` takes.
@@ -80,8 +81,7 @@ fn understood(loaded: &Loaded) -> String {
         "{}: {}, {}, hold-down {} s",
         foreign::path(loaded.path()),
         match loaded.shards() {
-            Some(1) => "1 shard".into(),
-            Some(shards) => format!("{shards} shards"),
+            Some(shards) => plural(shards as u64, "shard", "shards"),
             None => "shards as the command line says".into(),
         },
         match loaded.seed() {
@@ -159,17 +159,15 @@ fn understood(loaded: &Loaded) -> String {
     }
     for table in [pools, fair, vpcs, peerings] {
         if table.row_count() > 0 {
-            let _ = writeln!(out, "\n{}", table.trim_fmt());
+            let _ = writeln!(out, "\n{table}");
         }
     }
     out
 }
 
 fn table<const N: usize>(header: [&str; N]) -> Table {
-    let mut table = Table::new();
-    table
-        .load_style(presets::UTF8_HORIZONTAL_ONLY)
-        .set_header(header);
+    let mut table = Table::new(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(header);
     table
 }
 

@@ -167,3 +167,37 @@ fn json_has_the_keys_of_schema_version_1() {
     }
     assert!(json["elapsed_ms"].is_u64() && json["packets_per_second"].is_u64());
 }
+
+#[test]
+fn no_line_of_a_result_ends_with_blanks_and_one_is_no_plural() {
+    let folder = folder();
+    let one = &talk(ETHERNET, CLIENT, SERVER, 1)[..1];
+    let capture = write(&folder, "one.pcap", &pcap(PLAIN, ETHERNET, one));
+    let log = folder.path().join("nat.jsonl");
+    let replayed = ["replay", capture.to_str().unwrap()];
+    let logged = [&replayed[..], &["--events", log.to_str().unwrap()]].concat();
+    let config = |name: &str| format!("{}/examples-config/{name}", env!("CARGO_MANIFEST_DIR"));
+    let (checked, fixed) = (config("tenants.toml"), config("deterministic.toml"));
+    let plan = "plan --subscribers 1000 --activity 0.5 --ports 50 --moments 10";
+    for words in [
+        logged,
+        vec!["replay", "--config", &checked],
+        vec!["check", &checked],
+        vec!["trace", "--config", &fixed, "203.0.113.3:5000"],
+        vec!["trace", "--config", &fixed, "--subscriber", "100.64.2.147"],
+        plan.split(' ').collect(),
+        vec!["bench", "--quick", "--only", "memory"],
+    ] {
+        for color in ["never", "always"] {
+            let output = natshard(&[&words[..], &["--color", color]].concat());
+            let text = String::from_utf8(output.stdout).unwrap();
+            assert!(text.lines().count() > 2, "{words:?}: {text}");
+            for line in text.lines() {
+                let line = line.trim_end_matches("\x1b[0m");
+                assert_eq!(line, line.trim_end(), "{words:?}");
+            }
+        }
+    }
+    let text = String::from_utf8(natshard(&replayed).stdout).unwrap();
+    assert!(text.contains(": 1 packet in "), "{text}");
+}

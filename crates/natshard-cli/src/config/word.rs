@@ -194,6 +194,12 @@ pub(crate) fn shown(text: &str) -> String {
     }
 }
 
+/// `1 packet`, `4,370 packets`.
+pub(crate) fn plural(count: u64, one: &str, many: &str) -> String {
+    let things = if count == 1 { one } else { many };
+    format!("{} {things}", grouped(count.into()))
+}
+
 /// A number with its thousands set apart.
 pub(crate) fn grouped(number: u128) -> String {
     let digits = number.to_string();

@@ -12,6 +12,7 @@ use super::law;
 use super::observed::observed;
 use super::space::{Rules, Space};
 use super::value::Figures;
+use crate::config::plural;
 use crate::exit::Coded;
 use crate::replay::demand::replayed;
 use crate::terminal::Terminal;
@@ -145,9 +146,9 @@ impl Asked {
             terminal.say(
                 "warning",
                 &format!(
-                    "the law is that of {} hosts: what heavier users need, and how seldom they \
-                     are, does not show",
-                    seen.hosts
+                    "the law is that of {}: what heavier users need, and how seldom they are, \
+                     does not show",
+                    plural(seen.hosts, "host", "hosts")
                 ),
             );
         }

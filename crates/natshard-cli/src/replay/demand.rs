@@ -15,7 +15,7 @@ use super::progress::Progress;
 use super::reader::WindowReader;
 use super::survey;
 use super::team::Team;
-use crate::config::{self, Faults};
+use crate::config::{self, Faults, plural};
 use crate::exit::Coded;
 use crate::terminal::{Terminal, refuse_two_of_stdin};
 use crate::verify::tenure::Stay;
@@ -98,8 +98,9 @@ pub(crate) fn replayed(
         terminal.say(
             "warning",
             &format!(
-                "{refused} leases were refused by the pools of the configuration: the demand is \
-                 larger than what is planned for; give it larger pools"
+                "{} refused by the pools of the configuration: the demand is larger than what is \
+                 planned for; give it larger pools",
+                plural(refused, "lease was", "leases were")
             ),
         );
     }

@@ -23,6 +23,7 @@ use super::tap::{Log, Tap};
 use super::team::Team;
 use crate::capture::{Source, Writer};
 use crate::cli::ReplayArgs;
+use crate::config::plural;
 use crate::exit::Coded;
 use crate::report::data::PoolUsed;
 use crate::terminal::Terminal;
@@ -121,7 +122,8 @@ pub(super) fn replay(
                     .map(|(capture, why)| format!("{capture}: {why}")),
             )
             .chain((events_lost > 0).then(|| {
-                format!("{events_lost} events were lost: the log says where they are missing")
+                let lost = plural(events_lost, "event was", "events were");
+                format!("{lost} lost: the log says where they are missing")
             }))
             .collect(),
         elapsed,
@@ -224,7 +226,8 @@ fn fold(
             false => "enlarge the pools of the configuration",
         };
         summary.warnings.push(format!(
-            "{full} times there was no port left to lease: {what_to_do}"
+            "{} there was no port left to lease: {what_to_do}",
+            plural(full, "time", "times")
         ));
     }
 }

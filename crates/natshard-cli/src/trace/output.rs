@@ -133,7 +133,7 @@ pub(super) fn table(question: &Question, answer: &Answer, colored: bool) -> Stri
             }
             table.add_row(row(it, &marks));
         }
-        let _ = writeln!(out, "{}", table.trim_fmt());
+        let _ = writeln!(out, "{table}");
     }
     if !answer.neighbours.is_empty() {
         let _ = writeln!(out);
@@ -246,7 +246,7 @@ pub(super) fn ranges_table(subscriber: &str, ranges: &[Range], colored: bool) ->
             foreign(&it.source),
         ]);
     }
-    format!("{}\n", table.trim_fmt())
+    format!("{table}\n")
 }
 
 /// The ranges of a subscriber, for programs.
