@@ -1,23 +1,25 @@
 //! `natshard check`: what is wrong with a configuration, or what was understood of it.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, ValueHint};
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, presets};
 use ipnet::IpNet;
 use serde_json::json;
 
 use crate::cli::Format;
-use crate::config::{self, Faults, Loaded, grouped};
+use crate::config::{self, Faults, Loaded, grouped, plural};
 use crate::exit::Exit;
-use crate::terminal::{Terminal, print};
+use crate::foreign::{self, plain};
+use crate::paint::Table;
+use crate::terminal::{Terminal, is_stdin, print};
 
 /// What `natshard check` takes.
 #[derive(Args, Debug)]
 pub(crate) struct CheckArgs {
-    /// Configuration file (TOML)
+    /// Configuration file (TOML), `-` for stdin
     #[arg(value_name = "CONFIG.toml", value_hint = ValueHint::FilePath)]
     pub(crate) config: PathBuf,
 
@@ -55,9 +57,13 @@ fn as_json(args: &CheckArgs, outcome: &Result<Loaded, Faults>) -> Result<String>
         Ok(loaded) => loaded.warnings_json(),
         Err(faults) => faults.to_json(),
     };
+    let file = match is_stdin(&args.config) {
+        true => Path::new("stdin"),
+        false => &args.config,
+    };
     let document = json!({
         "schema_version": 1,
-        "file": args.config.display().to_string(),
+        "file": file.display().to_string(),
         "valid": outcome.is_ok(),
         "diagnostics": diagnostics,
         "configuration": outcome.as_ref().ok().map(Loaded::to_json),
@@ -73,10 +79,9 @@ fn understood(loaded: &Loaded) -> String {
     let _ = writeln!(
         out,
         "{}: {}, {}, hold-down {} s",
-        loaded.path().display(),
+        foreign::path(loaded.path()),
         match loaded.shards() {
-            Some(1) => "1 shard".into(),
-            Some(shards) => format!("{shards} shards"),
+            Some(shards) => plural(shards as u64, "shard", "shards"),
             None => "shards as the command line says".into(),
         },
         match loaded.seed() {
@@ -97,8 +102,8 @@ fn understood(loaded: &Loaded) -> String {
     ]);
     for pool in loaded.pools() {
         pools.add_row([
-            pool.name.clone(),
-            pool.realm.clone(),
+            plain(&pool.name).into_owned(),
+            plain(&pool.realm).into_owned(),
             lines(&pool.prefixes),
             grouped(pool.addresses),
             format!("{}-{}", pool.ports.start(), pool.ports.end()),
@@ -110,9 +115,16 @@ fn understood(loaded: &Loaded) -> String {
     right(&mut pools, &[3, 5, 7]);
     let mut fair = table(["pool", "grants", "how much"]);
     for pool in loaded.pools() {
-        let (what, much): (Vec<_>, Vec<_>) = pool.fair.lines().into_iter().unzip();
+        let lines = pool.fair.lines().into_iter();
+        let (what, much): (Vec<_>, Vec<_>) = lines
+            .map(|(what, much)| (what, plain(&much).into_owned()))
+            .unzip();
         if !what.is_empty() {
-            fair.add_row([pool.name.clone(), what.join("\n"), much.join("\n")]);
+            fair.add_row([
+                plain(&pool.name).into_owned(),
+                what.join("\n"),
+                much.join("\n"),
+            ]);
         }
     }
     let mut vpcs = table(["VPC", "inside prefixes"]);
@@ -121,7 +133,7 @@ fn understood(loaded: &Loaded) -> String {
             true => "none: all of it is outside".into(),
             false => lines(&vpc.inside),
         };
-        vpcs.add_row([vpc.name.clone(), prefixes]);
+        vpcs.add_row([plain(&vpc.name).into_owned(), prefixes]);
     }
     let mut peerings = table([
         "peering",
@@ -135,29 +147,27 @@ fn understood(loaded: &Loaded) -> String {
     ]);
     for peering in loaded.peerings() {
         peerings.add_row([
-            peering.name,
-            peering.source,
-            peering.destination,
-            peering.mapping,
-            peering.filtering,
-            peering.pooling,
-            peering.ports,
-            peering.pickup,
+            plain(peering.name),
+            plain(peering.source),
+            plain(peering.destination),
+            peering.mapping.into(),
+            peering.filtering.into(),
+            peering.pooling.into(),
+            peering.ports.into(),
+            peering.pickup.into(),
         ]);
     }
     for table in [pools, fair, vpcs, peerings] {
         if table.row_count() > 0 {
-            let _ = writeln!(out, "\n{}", table.trim_fmt());
+            let _ = writeln!(out, "\n{table}");
         }
     }
     out
 }
 
 fn table<const N: usize>(header: [&str; N]) -> Table {
-    let mut table = Table::new();
-    table
-        .load_style(presets::UTF8_HORIZONTAL_ONLY)
-        .set_header(header);
+    let mut table = Table::new(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(header);
     table
 }
 

@@ -105,6 +105,9 @@ Examples:
   Each inside host a thousand times, with a report to look at in a browser:
       natshard replay --amplify 1000 --shards 2 --report load.html office.pcapng
 
+  What is captured now:
+      tcpdump -c 10000 -w - | natshard replay -
+
   What went wrong, for a script:
       natshard replay --format json office.pcapng | jq .verify
 
@@ -125,10 +128,12 @@ The exit code is 0 if there is at least one candidate, 1 if there is none.";
 const TRACE_EXAMPLES: &str = "\
 Examples:
   Who had it? A web server's log says 11:02:07 in Paris, in winter:
-      natshard trace nat.jsonl 203.0.113.7:40112 --protocol tcp --at 2026-01-05T11:02:07+01:00
+      natshard trace nat.jsonl 203.0.113.7:40112 --protocol tcp \\
+          --at 2026-01-05T11:02:07+01:00
 
   Compressed logs, and an answer for a script:
-      zcat nat-*.jsonl.gz | natshard trace - 203.0.113.7:40112 --at 2026-01-05T10:02:07Z --format json
+      zcat nat-*.jsonl.gz | natshard trace - 203.0.113.7:40112 \\
+          --at 2026-01-05T10:02:07Z --format json
 
   A deterministic pool needs no log:
       natshard trace --config cgn.toml 203.0.113.7:2001
@@ -148,7 +153,8 @@ pub(crate) enum Format {
 #[derive(Args, Debug)]
 pub(crate) struct ReplayArgs {
     /// Captures, replayed in this order, each beginning when the one before ended; sessions live
-    /// on from one to the next. Without any, the sample capture that is part of the program
+    /// on from one to the next; `-` for stdin. Without any, the sample capture that is part of the
+    /// program
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) files: Vec<PathBuf>,
 
@@ -188,4 +194,28 @@ pub(crate) struct ReplayArgs {
     /// repeated exactly. Without it, the operating system's randomness
     #[arg(long, value_name = "S")]
     pub(crate) seed: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn examples_fit_into_a_line_so_that_they_can_be_pasted() {
+        // What `max_term_width` of the program is.
+        const WIDTH: usize = 100;
+        let mut examples = 0;
+        for command in Cli::command().get_subcommands() {
+            let helps = [command.get_after_help(), command.get_after_long_help()];
+            for line in helps.into_iter().flatten().flat_map(|it| {
+                let text: Vec<_> = it.to_string().lines().map(str::to_owned).collect();
+                text
+            }) {
+                assert!(line.chars().count() <= WIDTH, "{line}");
+                examples += usize::from(line.contains("natshard"));
+            }
+        }
+        assert!(examples > 20, "{examples}");
+    }
 }

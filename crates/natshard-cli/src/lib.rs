@@ -11,6 +11,7 @@ mod cli;
 mod config;
 mod events;
 mod exit;
+mod foreign;
 mod paint;
 mod plan;
 mod replay;
@@ -34,9 +35,10 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
+            let code = error.exit_code() as u8;
             // `--help` and `--version` are among these; a reader that went away is not a failure.
-            let _ = error.print();
-            return ExitCode::from(error.exit_code() as u8);
+            let _ = foreign::usage(error).print();
+            return ExitCode::from(code);
         }
     };
     let terminal = Terminal::new(cli.color);

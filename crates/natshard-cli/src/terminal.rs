@@ -1,9 +1,13 @@
 //! Where output goes and what it may look like there.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use clap::ColorChoice;
+
+use crate::exit::Coded;
+use crate::foreign;
 
 /// What the two streams can do.
 #[derive(Clone, Copy, Debug)]
@@ -34,9 +38,10 @@ impl Terminal {
         }
     }
 
-    /// A line of talk on stderr, `kind` being `warning` or `error`.
+    /// A line of talk on stderr, `kind` being `warning` or `error`. It may quote foreign text.
     pub(crate) fn say(self, kind: &str, message: &str) {
         let color = if kind == "error" { 31 } else { 33 };
+        let message = foreign::plain(message);
         let line = match self.colored_talk {
             true => format!("\x1b[1;{color}m{kind}\x1b[0m: {message}\n"),
             false => format!("{kind}: {message}\n"),
@@ -48,6 +53,21 @@ impl Terminal {
     pub(crate) fn say_raw(self, text: &str) {
         // Whoever closed stderr does not want to hear that it is closed.
         let _ = io::stderr().write_all(text.as_bytes());
+    }
+}
+
+/// Whether a name on the command line means stdin; a file of that name is `./-`.
+pub(crate) fn is_stdin(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// Stdin named twice: there is nothing left of it the second time.
+pub(crate) fn refuse_two_of_stdin(
+    inputs: impl Iterator<Item = impl AsRef<Path>>,
+) -> Result<(), Coded> {
+    match inputs.filter(|it| is_stdin(it.as_ref())).count() {
+        0 | 1 => Ok(()),
+        _ => Err(Coded::usage("`-` is named twice: stdin can be read once")),
     }
 }
 

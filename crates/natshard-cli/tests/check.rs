@@ -182,6 +182,30 @@ fn files_that_are_no_configuration_end_with_3() {
 }
 
 #[test]
+fn a_configuration_comes_from_stdin_too() {
+    let file = || std::fs::File::open(examples().join("minimal.toml")).unwrap();
+    let check = |options: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_natshard"))
+            .args(options)
+            .stdin(file())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{options:?}");
+        text(&output.stdout).to_owned()
+    };
+    let understood = check(&["check", "-"]);
+    assert!(understood.starts_with("stdin: "), "{understood}");
+    let json: Value = serde_json::from_str(&check(&["check", "-", "--format", "json"])).unwrap();
+    assert_eq!(
+        (&json["valid"], &json["file"]),
+        (&true.into(), &"stdin".into())
+    );
+    // For other commands it is the same.
+    let replayed = check(&["replay", "--config", "-"]);
+    assert!(replayed.contains("203.0.113.0/28"), "{replayed}");
+}
+
+#[test]
 fn a_command_line_without_a_file_ends_with_2() {
     let (code, _, talk) = said(&[]);
     assert_eq!(code, 2, "{talk}");

@@ -24,6 +24,17 @@ fn help_and_version_are_data_and_mistakes_are_usage_errors() {
         &["replay", "--seed", "x"],
         &["replay", "--format", "xml"],
         &["completions", "nosuchshell"],
+        &["replay", "-", "-"],
+        &["replay", "-", "--config", "-"],
+        &["plan", "--from-replay", "-", "--config", "-"],
+        &[
+            "trace",
+            "-",
+            "-",
+            "192.0.2.1:1",
+            "--at",
+            "2026-01-05T10:00:00Z",
+        ],
         &["check"],
     ] {
         let output = natshard(arguments);
@@ -48,6 +59,32 @@ fn the_help_of_replay_names_every_option_of_the_contract() {
         "[FILE]...",
     ] {
         assert!(help.contains(option), "{option}");
+    }
+}
+
+/// A page of the book.
+fn page(name: &str) -> String {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    std::fs::read_to_string(root.join("docs/src").join(name)).unwrap()
+}
+
+#[test]
+fn the_book_has_every_option_in_its_tables() {
+    for command in ["replay", "plan", "trace"] {
+        let help = String::from_utf8(natshard(&[command, "--help"]).stdout).unwrap();
+        let page = page(&format!("{command}.md"));
+        let rows: String = page.lines().filter(|it| it.starts_with('|')).collect();
+        let options = help
+            .lines()
+            // What begins further in is text that was wrapped.
+            .filter_map(|line| line.strip_prefix("      "))
+            .filter(|line| line.starts_with("--"))
+            .map(|line| line.split([' ', '=']).next().unwrap());
+        let options: Vec<_> = options.filter(|it| *it != "--color").collect();
+        assert!(options.len() > 5, "{help}");
+        for option in options {
+            assert!(rows.contains(&format!("`{option}")), "{command} {option}");
+        }
     }
 }
 
@@ -129,4 +166,38 @@ fn json_has_the_keys_of_schema_version_1() {
         }
     }
     assert!(json["elapsed_ms"].is_u64() && json["packets_per_second"].is_u64());
+}
+
+#[test]
+fn no_line_of_a_result_ends_with_blanks_and_one_is_no_plural() {
+    let folder = folder();
+    let one = &talk(ETHERNET, CLIENT, SERVER, 1)[..1];
+    let capture = write(&folder, "one.pcap", &pcap(PLAIN, ETHERNET, one));
+    let log = folder.path().join("nat.jsonl");
+    let replayed = ["replay", capture.to_str().unwrap()];
+    let logged = [&replayed[..], &["--events", log.to_str().unwrap()]].concat();
+    let config = |name: &str| format!("{}/examples-config/{name}", env!("CARGO_MANIFEST_DIR"));
+    let (checked, fixed) = (config("tenants.toml"), config("deterministic.toml"));
+    let plan = "plan --subscribers 1000 --activity 0.5 --ports 50 --moments 10";
+    for words in [
+        logged,
+        vec!["replay", "--config", &checked],
+        vec!["check", &checked],
+        vec!["trace", "--config", &fixed, "203.0.113.3:5000"],
+        vec!["trace", "--config", &fixed, "--subscriber", "100.64.2.147"],
+        plan.split(' ').collect(),
+        vec!["bench", "--quick", "--only", "memory"],
+    ] {
+        for color in ["never", "always"] {
+            let output = natshard(&[&words[..], &["--color", color]].concat());
+            let text = String::from_utf8(output.stdout).unwrap();
+            assert!(text.lines().count() > 2, "{words:?}: {text}");
+            for line in text.lines() {
+                let line = line.trim_end_matches("\x1b[0m");
+                assert_eq!(line, line.trim_end(), "{words:?}");
+            }
+        }
+    }
+    let text = String::from_utf8(natshard(&replayed).stdout).unwrap();
+    assert!(text.contains(": 1 packet in "), "{text}");
 }

@@ -167,6 +167,23 @@ fn a_histogram_is_a_law_like_any_other() {
 }
 
 #[test]
+fn of_a_histogram_without_an_end_no_more_is_read_than_one_has() {
+    // A pipe does not say beforehand how much will come.
+    let mut endless = vec![b'#'; 17 << 20];
+    endless.extend(b"\n10 1\n");
+    let words = "plan --subscribers 10 --activity 1 --no-simulate --histogram /dev/stdin";
+    let words: Vec<_> = words.split(' ').collect();
+    let output = natshard_with_stdin(&words, &endless);
+    assert_eq!(output.status.code(), Some(1));
+    let talk = talk_of(&output);
+    assert!(talk.contains("larger than 16777216 bytes"), "{talk}");
+    assert_eq!(
+        natshard_with_stdin(&words, b"10 1\n").status.code(),
+        Some(0)
+    );
+}
+
+#[test]
 fn a_capture_shows_who_is_active_and_what_those_lease() {
     let mut frames = Vec::new();
     let mut say = |at: f64, from: &str, to: &str| {
@@ -268,6 +285,18 @@ fn what_cannot_be_is_a_usage_error_that_says_what_to_do() {
         (
             "--subscribers 10 --activity 1 --ports 5 --hold-down 1y",
             "120s",
+        ),
+        (
+            "--subscribers 10 --activity 1 --ports 5 --hold-down 1s",
+            "--session-rate or --from-replay",
+        ),
+        (
+            "--subscribers 10 --activity 1 --ports 5 --refusal 0",
+            "from 1e-12 to 0.5, or per cent: 1e-4 or 0.01%",
+        ),
+        (
+            "--subscribers 10 --activity 1 --ports 5 --refusal 1",
+            "from 1e-12 to 0.5, or per cent: 1e-4 or 0.01%",
         ),
         ("--subscribers 10 --activity 1 --ports 70000", "65536"),
         (

@@ -224,3 +224,52 @@ port-set-restrict = "1024-1279"
     assert_eq!(json["leases"]["refused"], json!({ "pool_full": 144 }));
     assert_eq!(json["packets"]["dropped"], json!({ "pool_exhausted": 144 }));
 }
+
+#[test]
+fn a_replay_that_translated_nothing_asks_whether_the_inside_is_right() {
+    let folder = folder();
+    let file = sample(&folder);
+    let config = |inside: &str| {
+        let text = format!(
+            "[[external-ip-address-pool]]\nname = \"p\"\nexternal-ip-pool = \"203.0.113.0/28\"\n\
+             [[vpc]]\nname = \"in\"\ninside-prefixes = [\"{inside}\"]\n[[vpc]]\nname = \"out\"\n\
+             [[peering]]\nsource-vpc = \"in\"\ndestination-vpc = \"out\"\npools = [\"p\"]\n"
+        );
+        write(&folder, "nat.toml", text.as_bytes())
+    };
+    let wrong = config("10.9.0.0/16");
+    let (code, json, talk) = replay(&["--config", wrong.to_str().unwrap()], &[&file]);
+    assert_eq!(code, Some(0), "{talk}");
+    let warning = "no packet was translated: is the inside right? It is 10.9.0.0/16 by the \
+                   configuration";
+    assert_eq!(json["warnings"], serde_json::json!([warning]));
+    assert!(talk.contains(&format!("warning: {warning}\n")), "{talk}");
+    // With the right one nothing is said.
+    let right = config("192.168.1.0/24");
+    let (_, json, talk) = replay(&["--config", right.to_str().unwrap()], &[&file]);
+    assert_eq!(
+        (&json["warnings"], talk.as_str()),
+        (&serde_json::json!([]), "")
+    );
+
+    // Without a configuration the private addresses are inside.
+    let frames = talk_of_strangers();
+    let file = write(&folder, "strangers.pcap", &pcap(PLAIN, ETHERNET, &frames));
+    let (_, _, talk) = replay(&[], &[&file]);
+    assert!(
+        talk.contains("is the inside right? It is 10.0.0.0/8, "),
+        "{talk}"
+    );
+    assert!(talk.contains("--config names another"), "{talk}");
+    // Where no side was right, and where there is nothing to translate.
+    let odd = write(&folder, "odd.pcap", &pcap(PLAIN, CISCO_HDLC, &frames));
+    let (_, _, talk) = replay(&[], &[&odd]);
+    assert!(talk.contains("because of `unsupported_link`"), "{talk}");
+    let none = write(&folder, "none.pcap", &pcap(PLAIN, ETHERNET, &[]));
+    let (_, _, talk) = replay(&[], &[&none]);
+    assert_eq!(talk, "");
+}
+
+fn talk_of_strangers() -> Vec<Frame> {
+    talk(ETHERNET, "1.1.1.1:1", SERVER, 2)
+}

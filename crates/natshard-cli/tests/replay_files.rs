@@ -176,20 +176,41 @@ fn each_file_begins_where_the_one_before_ended_and_sessions_live_on() {
 
 #[test]
 fn a_pipe_is_replayed_like_a_file() {
-    use std::io::Write as _;
-    use std::process::{Command, Stdio};
     let capture = pcap(PLAIN, ETHERNET, &talk(ETHERNET, CLIENT, SERVER, 4));
-    let mut child = Command::new(env!("CARGO_BIN_EXE_natshard"))
-        .args(["replay", "--format", "json", "/dev/stdin"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
+    for (file, name) in [("/dev/stdin", "/dev/stdin"), ("-", "stdin")] {
+        let words = ["replay", "--format", "json", file];
+        let output = natshard_with_stdin(&words, &capture);
+        assert_eq!(output.status.code(), Some(0), "{}", talk_of(&output));
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(json["verify"]["round_trips"], 4);
+        assert_eq!(json["captures"], serde_json::json!([name]));
+    }
+    let demand = ["--subscribers", "9", "--no-simulate", "--format", "json"];
+    let words = [&["plan", "--from-replay", "-"][..], &demand].concat();
+    let output = natshard_with_stdin(&words, &capture);
+    assert_eq!(output.status.code(), Some(0), "{}", talk_of(&output));
+}
+
+#[test]
+fn what_comes_from_stdin_is_not_written_over() {
+    let folder = folder();
+    let file = sample(&folder);
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_natshard"))
+        .args(["replay", "-", "--out"])
+        .arg(&file)
+        .stdin(std::fs::File::open(&file).unwrap())
+        .output()
         .unwrap();
-    child.stdin.take().unwrap().write_all(&capture).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(0));
-    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(json["verify"]["round_trips"], 4);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(talk_of(&output).contains("would be overwritten"));
+}
+
+#[test]
+fn what_cannot_be_read_is_said_once() {
+    let output = natshard(&["replay", "/proc/self/mem"]);
+    assert_eq!(output.status.code(), Some(1));
+    let talk = talk_of(&output);
+    assert_eq!(talk.matches("os error").count(), 1, "{talk}");
 }
 
 #[test]

@@ -258,6 +258,7 @@ fn a_bad_line_is_named_with_what_to_do() {
     let (code, _, talk) = ask(&with(0, &newer));
     assert_eq!(code, Some(1));
     assert!(talk.contains("schema version 2"), "{talk}");
+    assert!(!talk.contains("no event log"), "{talk}");
     let (code, _, talk) = trace(&[
         "/none/such.jsonl",
         "203.0.113.7:1040",
@@ -469,4 +470,35 @@ fn pairs(out: &Path) -> Vec<(Vec<u8>, Vec<u8>, u64)> {
         .chunks(2)
         .map(|it| (it[0].0.clone(), it[1].0.clone(), it[0].1))
         .collect()
+}
+
+#[test]
+fn the_book_has_every_key_of_the_json() {
+    let folder = folder();
+    let log = file(&folder, &log());
+    let log = log.to_str().unwrap();
+    let (_, answer, _) = trace(&[log, "203.0.113.7:1040", "--at", "2026-01-05T10:11:00.000Z"]);
+    let (_, held, _) = trace(&[log, "203.0.113.7:1040", "--at", "2026-01-05T10:05:00Z"]);
+    let (_, ranges, _) = trace(&[log, "--subscriber", "100.64.0.1"]);
+    let objects = [
+        &answer,
+        &held["candidates"][0],
+        &answer["neighbours"][0],
+        &held["logs"][0],
+        &ranges,
+        &ranges["ranges"][0],
+    ];
+    let book = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/src/json.md");
+    let book = std::fs::read_to_string(book).unwrap();
+    let section = book
+        .split("\n## ")
+        .find(|it| it.starts_with("`natshard trace"));
+    let section = section.unwrap();
+    for object in objects {
+        for key in object.as_object().unwrap().keys() {
+            let named = [format!("`{key}`"), format!("`{key}[]"), format!(".{key}")];
+            let is_named = named.iter().any(|it| section.contains(it));
+            assert!(is_named || key == "schema_version", "{key}");
+        }
+    }
 }

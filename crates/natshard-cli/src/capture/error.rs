@@ -25,7 +25,7 @@ pub(crate) enum NotACapture {
     #[error("damaged pcapng section header at byte 0: {0}")]
     BadHeader(String),
     /// It cannot be read.
-    #[error("{0}")]
+    #[error(transparent)]
     Io(#[from] io::Error),
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{Cursor, Read};
+use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -18,6 +18,8 @@ const GAP: u64 = 1_000_000;
 pub(crate) enum Source {
     /// A file, a pipe or a device.
     File(PathBuf),
+    /// What is piped into the program.
+    Stdin,
     /// A capture that is part of the program.
     Embedded {
         /// What messages call it.
@@ -41,6 +43,7 @@ impl Source {
                 }
                 Box::new(file)
             }
+            Source::Stdin => Box::new(io::stdin()),
             Source::Embedded { bytes, .. } => Box::new(Cursor::new(*bytes)),
         };
         Reader::new(input).with_context(|| format!("cannot read {self}"))
@@ -50,6 +53,7 @@ impl Source {
     pub(crate) fn is_repeatable(&self) -> bool {
         match self {
             Source::File(path) => fs::metadata(path).is_ok_and(|meta| meta.is_file()),
+            Source::Stdin => false,
             Source::Embedded { .. } => true,
         }
     }
@@ -58,7 +62,7 @@ impl Source {
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
             Source::File(path) => Some(path),
-            Source::Embedded { .. } => None,
+            Source::Stdin | Source::Embedded { .. } => None,
         }
     }
 }
@@ -67,6 +71,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Source::File(path) => path.display().fmt(f),
+            Source::Stdin => f.write_str("stdin"),
             Source::Embedded { name, .. } => f.write_str(name),
         }
     }

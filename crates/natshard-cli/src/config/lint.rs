@@ -20,7 +20,7 @@ pub(crate) fn check(model: &mut Model, sink: &mut Sink) {
     if let Some(realms) = &model.realms {
         unique(realms.iter(), "realm", sink);
     }
-    if model.pools.is_empty() {
+    if model.pools.is_empty() && !model.only_faulty_pools {
         sink.push_absence(
             Diagnostic::error(0..0, "the configuration has no pool").help(
                 "add `[[external-ip-address-pool]]` with `name = \"internet\"` and \

@@ -33,7 +33,7 @@ use toml::de::DeTable;
 
 use diagnostic::{Diagnostic, Severity, Sink, Source};
 pub(crate) use loaded::{Loaded, Vpc};
-pub(crate) use word::grouped;
+pub(crate) use word::{grouped, plural};
 
 /// A file that could not be read.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -22,6 +22,8 @@ pub(crate) struct Model {
     pub(crate) realms: Option<Vec<At<String>>>,
     /// `[[external-ip-address-pool]]`.
     pub(crate) pools: Vec<PoolModel>,
+    /// Whether there are pools, none of which could be understood.
+    pub(crate) only_faulty_pools: bool,
     /// `[[vpc]]`.
     pub(crate) vpcs: Vec<VpcModel>,
     /// `[[peering]]`.

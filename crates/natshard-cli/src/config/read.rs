@@ -6,15 +6,20 @@ use std::path::Path;
 
 use super::diagnostic::{Diagnostic, Source};
 use super::{Faults, Unreadable};
+use crate::terminal::is_stdin;
 
 /// Largest configuration taken, in bytes.
 pub(crate) const MAX_BYTES: u64 = 4 << 20;
 
-/// The text of a configuration file.
+/// The text of a configuration file, or of stdin where the name is `-`.
 pub(crate) fn read(path: &Path) -> Result<Source, Faults> {
+    let name = match is_stdin(path) {
+        true => Path::new("stdin"),
+        false => path,
+    };
     let unreadable = |why: String, help: &str| {
         Faults::Unreadable(Unreadable {
-            path: path.to_path_buf(),
+            path: name.to_path_buf(),
             why,
             help: help.into(),
         })
@@ -28,17 +33,23 @@ pub(crate) fn read(path: &Path) -> Result<Source, Faults> {
             "permission denied".into(),
             "make the file readable for this user",
         ),
-        io::ErrorKind::IsADirectory => is_directory(path),
+        io::ErrorKind::IsADirectory => is_directory(name),
         _ => unreadable(error.to_string(), ""),
     };
-    let file = File::open(path).map_err(from_io)?;
+    let mut bytes = Vec::new();
+    let mut take = |input: &mut dyn io::Read| {
+        let mut bounded = input.take(MAX_BYTES + 1);
+        bounded.read_to_end(&mut bytes).map_err(from_io)
+    };
+    if is_stdin(path) {
+        take(&mut io::stdin())?;
+        return decode(name, bytes);
+    }
+    let mut file = File::open(path).map_err(from_io)?;
     if file.metadata().map_err(from_io)?.is_dir() {
         return Err(is_directory(path));
     }
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(from_io)?;
+    take(&mut file)?;
     decode(path, bytes)
 }
 

@@ -1,12 +1,11 @@
 //! Faults as text with carets, and as JSON.
 
-use std::borrow::Cow;
-
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde_json::{Value, json};
 
 use super::diagnostic::{Diagnostic, Severity, Source};
-use super::{is_error, word};
+use super::is_error;
+use crate::foreign;
 
 /// Most faults shown one by one.
 const MOST: usize = 500;
@@ -35,11 +34,11 @@ pub(crate) fn render(source: &Source, diagnostic: &Diagnostic, colour: bool) -> 
         let mut annotation = AnnotationKind::Primary
             .span(span.start.min(window.end) - window.start..end.min(window.end) - window.start);
         if !diagnostic.label.is_empty() {
-            annotation = annotation.label(diagnostic.label.as_str());
+            annotation = annotation.label(foreign::plain(&diagnostic.label));
         }
         (window.clone(), vec![annotation])
     };
-    let path = word::shown_path(source.path());
+    let path = foreign::path(source.path());
     let mut others = Vec::new();
     if let Some(related) = &diagnostic.related {
         let span = source.clamp(&related.span);
@@ -49,44 +48,35 @@ pub(crate) fn render(source: &Source, diagnostic: &Diagnostic, colour: bool) -> 
         let local = span.start.min(other.end) - other.start..end - other.start;
         let annotation = AnnotationKind::Context
             .span(local)
-            .label(related.value.as_str());
+            .label(foreign::plain(&related.value));
         if at == line {
             annotations.push(annotation);
         } else {
             others.push(
-                Snippet::source(printable(&source.text()[other]))
+                Snippet::source(foreign::in_place(&source.text()[other]))
                     .line_start(at)
                     .path(path.as_str())
                     .annotation(annotation),
             );
         }
     }
-    let mut group = level.primary_title(diagnostic.message.as_str()).element(
-        Snippet::source(printable(&source.text()[cut]))
-            .line_start(line)
-            .path(path.as_str())
-            .annotations(annotations),
-    );
+    let mut group = level
+        .primary_title(foreign::plain(&diagnostic.message))
+        .element(
+            Snippet::source(foreign::in_place(&source.text()[cut]))
+                .line_start(line)
+                .path(path.as_str())
+                .annotations(annotations),
+        );
     for other in others {
         group = group.element(other);
     }
     if !diagnostic.help.is_empty() {
-        group = group.element(Level::HELP.message(diagnostic.help.as_str()));
+        group = group.element(Level::HELP.message(foreign::plain(&diagnostic.help)));
     }
     let mut text = renderer.term_width(WIDTH).render(&[group]);
     text.push('\n');
     text
-}
-
-/// The text without the control characters that the renderer lets through and some terminals obey.
-/// What stands for them is as long as they are, so that every place stays where it is.
-fn printable(text: &str) -> Cow<'_, str> {
-    let steers = |it: char| matches!(it, '\u{80}'..='\u{9f}');
-    if text.contains(steers) {
-        Cow::Owned(text.replace(steers, "\u{b7}"))
-    } else {
-        Cow::Borrowed(text)
-    }
 }
 
 /// All faults, one below the other, and how many there are.
@@ -103,7 +93,7 @@ pub(crate) fn all(source: &Source, diagnostics: &[Diagnostic], colour: bool) -> 
         let errors = diagnostics.iter().filter(|it| is_error(it)).count();
         text.push_str(&format!(
             "{}: {}\n",
-            word::shown_path(source.path()),
+            foreign::path(source.path()),
             counted(errors, diagnostics.len() - errors)
         ));
     }
@@ -129,9 +119,9 @@ pub(crate) fn all_json(source: &Source, diagnostics: &[Diagnostic]) -> Value {
 
 /// The fault of a file that could not be read.
 pub(crate) fn unreadable(path: &std::path::Path, why: &str, help: &str, colour: bool) -> String {
-    let path = word::shown_path(path);
+    let path = foreign::path(path);
     let mut group = annotate_snippets::Group::with_title(
-        Level::ERROR.primary_title(format!("cannot read {path}: {why}")),
+        Level::ERROR.primary_title(format!("cannot read {path}: {}", foreign::plain(why))),
     );
     if !help.is_empty() {
         group = group.element(Level::HELP.message(help));

@@ -39,11 +39,13 @@ pub(crate) fn file(document: &DeTable<'_>, sink: &mut Sink) -> Model {
     let realms = root
         .take("external-realms")
         .map(|entry| value::names(&entry, sink));
-    let pools = root
+    let before = sink.len();
+    let pools: Vec<PoolModel> = root
         .tables("external-ip-address-pool", "a pool", sink)
         .into_iter()
         .filter_map(|section| pool(section, sink))
         .collect();
+    let only_faulty_pools = pools.is_empty() && sink.len() > before;
     let vpcs = root
         .tables("vpc", "a VPC", sink)
         .into_iter()
@@ -61,6 +63,7 @@ pub(crate) fn file(document: &DeTable<'_>, sink: &mut Sink) -> Model {
         nat,
         realms,
         pools,
+        only_faulty_pools,
         vpcs,
         peerings,
         timeouts: defaults,

@@ -102,8 +102,11 @@ fn fault(source: &Source, message: &str, span: Span) -> Diagnostic {
                 .help(format!("write `{bracket}` where it ends"));
         }
     }
-    Diagnostic::error(span, format!("not TOML: {}", message.trim()))
-        .help("each line is `key = value`, `[table]` or `[[table of a kind]]`; see https://toml.io")
+    Diagnostic::error(
+        span,
+        format!("not TOML: {}", message.trim().replace('\n', ", ")),
+    )
+    .help("each line is `key = value`, `[table]` or `[[table of a kind]]`; see https://toml.io")
 }
 
 /// Whether somebody forgot the quotes.

@@ -1,5 +1,7 @@
 //! Words in messages: lists, near misses, and text that comes from the user.
 
+use crate::foreign::plain;
+
 /// Longest piece of the user's text that a message repeats, in characters.
 const SHOWN: usize = 60;
 
@@ -186,27 +188,16 @@ pub(crate) fn range(range: &std::ops::RangeInclusive<u16>) -> String {
 
 /// The user's text made fit for a message: no control characters, not endless.
 pub(crate) fn shown(text: &str) -> String {
-    let mut out: String = text
-        .chars()
-        .take(SHOWN)
-        .flat_map(|it| {
-            let plain = !it.is_control() && !matches!(it, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-            let escaped = (!plain).then(|| it.escape_unicode());
-            plain.then_some(it).into_iter().chain(escaped.into_iter().flatten())
-        })
-        .collect();
-    if text.chars().nth(SHOWN).is_some() {
-        out.push_str("...");
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}...", plain(&text[..end])),
+        None => plain(text).into_owned(),
     }
-    out
 }
 
-/// A path made fit for a message, whole.
-pub(crate) fn shown_path(path: &std::path::Path) -> String {
-    let text = path.display().to_string();
-    text.chars()
-        .map(|it| if it.is_control() { '\u{fffd}' } else { it })
-        .collect()
+/// `1 packet`, `4,370 packets`.
+pub(crate) fn plural(count: u64, one: &str, many: &str) -> String {
+    let things = if count == 1 { one } else { many };
+    format!("{} {things}", grouped(count.into()))
 }
 
 /// A number with its thousands set apart.

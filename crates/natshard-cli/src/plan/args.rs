@@ -115,8 +115,8 @@ pub(crate) struct PlanArgs {
     pub(crate) histogram: Option<PathBuf>,
 
     /// Take activity and law from captures: the NAT runs over them, and the leases that each
-    /// inside host has, resting ones included, are counted in the busiest minute. Without a file,
-    /// the sample capture that is part of the program
+    /// inside host has, resting ones included, are counted in the busiest minute. `-` is stdin;
+    /// without a file, the sample capture that is part of the program
     #[arg(long, value_name = "FILE", num_args = 0.., value_hint = ValueHint::FilePath, help_heading = "Demand")]
     pub(crate) from_replay: Option<Vec<PathBuf>>,
 
@@ -126,7 +126,8 @@ pub(crate) struct PlanArgs {
     pub(crate) config: Option<PathBuf>,
 
     /// How long a released port rests before it can be leased again (RFC 6888 REQ-8): 120s, or
-    /// what --config says, unless told otherwise
+    /// what --config says, unless told otherwise. Only ports of --session-rate and --from-replay
+    /// rest
     #[arg(long, value_name = "TIME", value_parser = value::duration, help_heading = "NAT")]
     pub(crate) hold_down: Option<Duration>,
 

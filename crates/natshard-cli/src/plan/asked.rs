@@ -12,6 +12,7 @@ use super::law;
 use super::observed::observed;
 use super::space::{Rules, Space};
 use super::value::Figures;
+use crate::config::plural;
 use crate::exit::Coded;
 use crate::replay::demand::replayed;
 use crate::terminal::Terminal;
@@ -76,6 +77,12 @@ impl Asked {
                 return Err(Coded::usage(format!("{option} is for {other}")).into());
             }
         }
+        let rests = args.session_rate.is_some() || args.from_replay.is_some();
+        if args.hold_down.is_some() && !rests {
+            let said = "--hold-down is for --session-rate or --from-replay: without either no port \
+                        rests";
+            return Err(Coded::usage(said).into());
+        }
         if let Some(files) = &args.from_replay {
             return Self::replayed(args, files, rules, terminal);
         }
@@ -139,9 +146,9 @@ impl Asked {
             terminal.say(
                 "warning",
                 &format!(
-                    "the law is that of {} hosts: what heavier users need, and how seldom they \
-                     are, does not show",
-                    seen.hosts
+                    "the law is that of {}: what heavier users need, and how seldom they are, \
+                     does not show",
+                    plural(seen.hosts, "host", "hosts")
                 ),
             );
         }

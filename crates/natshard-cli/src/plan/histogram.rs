@@ -1,6 +1,7 @@
 //! A law from a file: how many subscribers had how many ports.
 
-use std::fs;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
@@ -16,16 +17,20 @@ const MOST_BYTES: u64 = 16 << 20;
 /// # Errors
 /// When the file cannot be read or a line is none of these; names file and line.
 pub(crate) fn read(path: &Path) -> Result<Demand> {
-    let size = fs::metadata(path).map(|it| it.len());
-    let size = size.with_context(|| format!("cannot read {}", path.display()))?;
-    if size > MOST_BYTES {
+    let cannot = || format!("cannot read {}", path.display());
+    // Pipes and devices have no size before they are read.
+    let file = File::open(path).with_context(cannot)?;
+    let mut text = Vec::new();
+    file.take(MOST_BYTES + 1)
+        .read_to_end(&mut text)
+        .with_context(cannot)?;
+    if text.len() as u64 > MOST_BYTES {
         anyhow::bail!(
             "{} is larger than {MOST_BYTES} bytes: no histogram",
             path.display()
         );
     }
-    let text =
-        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = String::from_utf8(text).with_context(cannot)?;
     parse(&text).map_err(|error| anyhow!("{}:{error}", path.display()))
 }
 

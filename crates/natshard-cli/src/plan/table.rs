@@ -12,7 +12,8 @@ use super::estimate::Verdict;
 use super::size::{Risk, Sizing};
 use super::space::Space;
 use super::trial::{Drawn, Run};
-use crate::config::grouped;
+use crate::config::{grouped, plural};
+use crate::foreign::plain;
 use crate::paint::{Paint, number, right};
 
 /// The whole plan.
@@ -23,10 +24,7 @@ pub(super) fn render(plan: &Plan<'_>, colored: bool) -> String {
     let _ = writeln!(
         out,
         "{}, {} of them active at the busiest moment; refusal probability at most {}\n",
-        paint.bold(&format!(
-            "{} subscribers",
-            grouped(asked.subscribers.into())
-        )),
+        paint.bold(&plural(asked.subscribers, "subscriber", "subscribers")),
         percent(asked.activity),
         odds(plan.args.refusal),
     );
@@ -34,9 +32,9 @@ pub(super) fn render(plan: &Plan<'_>, colored: bool) -> String {
         let (from, to) = seen.busiest;
         let _ = writeln!(
             out,
-            "{}: {} inside hosts in {:.0} s, {} of them active on average from second {from} to {to}\n",
-            seen.files.join(", "),
-            grouped(seen.hosts.into()),
+            "{}: {} in {:.0} s, {} of them active on average from second {from} to {to}\n",
+            plain(&seen.files.join(", ")),
+            plural(seen.hosts, "inside host", "inside hosts"),
             seen.duration.as_secs_f64(),
             percent(seen.activity),
         );
@@ -82,7 +80,7 @@ fn percent(value: f64) -> String {
 }
 
 fn demand(plan: &Plan<'_>, space: &Space, paint: Paint) -> String {
-    let law = &plan.asked.law;
+    let law = plain(&plan.asked.law);
     let title = match space.which {
         Some(protocol) => format!("{protocol}: an active subscriber has ({law})"),
         None => format!("an active subscriber has ({law})"),
@@ -267,8 +265,7 @@ fn simulation(plan: &Plan<'_>, paint: Paint) -> String {
 }
 
 fn label(run: &Run) -> String {
-    let plural = if run.addresses == 1 { "" } else { "es" };
-    let mut text = format!("{} address{plural}", grouped(run.addresses.into()));
+    let mut text = plural(run.addresses, "address", "addresses");
     if run.simulated < run.addresses {
         let _ = write!(text, " ({} of them)", grouped(run.simulated.into()));
     }
@@ -290,10 +287,9 @@ fn verdict(plan: &Plan<'_>, paint: Paint) -> String {
         }
         _ => String::new(),
     };
-    let plural = if plan.addresses == 1 { "" } else { "es" };
     let answer = format!(
-        "{} address{plural}, {pooling}{protocol}: {} subscribers each",
-        grouped(plan.addresses.into()),
+        "{}, {pooling}{protocol}: {} subscribers each",
+        plural(plan.addresses, "address", "addresses"),
         each(plan, plan.addresses),
     );
     let computed = || paint.bold("COMPUTED");

@@ -20,11 +20,10 @@ pub(crate) fn probability(text: &str) -> Result<f64, String> {
 
 /// A refusal probability that can be planned for.
 pub(crate) fn refusal(text: &str) -> Result<f64, String> {
-    let value = probability(text)?;
-    match (1e-12..=0.5).contains(&value) {
-        true => Ok(value),
-        false => Err("write a probability between 1e-12 and 0.5".into()),
-    }
+    let value = probability(text).ok();
+    value
+        .filter(|it| (1e-12..=0.5).contains(it))
+        .ok_or_else(|| "write a number from 1e-12 to 0.5, or per cent: 1e-4 or 0.01%".into())
 }
 
 /// A time: seconds, or with a unit.
@@ -148,7 +147,10 @@ mod tests {
         for text in ["0", "-0.1", "1.1", "101%", "x", "", "NaN", "inf"] {
             assert!(probability(text).is_err(), "{text}");
         }
-        assert!(refusal("1e-13").is_err() && refusal("0.6").is_err() && refusal("1e-12").is_ok());
+        assert!(refusal("1e-12").is_ok() && refusal("50%").is_ok());
+        let wrong = ["0", "1", "1e-13", "0.6", "60%", "x"].map(|it| refusal(it).unwrap_err());
+        assert!(wrong.iter().all(|it| *it == wrong[0]), "{wrong:?}");
+        assert!(wrong[0].contains("from 1e-12 to 0.5"), "{}", wrong[0]);
     }
 
     #[test]

@@ -15,9 +15,9 @@ use super::progress::Progress;
 use super::reader::WindowReader;
 use super::survey;
 use super::team::Team;
-use crate::config::{self, Faults};
+use crate::config::{self, Faults, plural};
 use crate::exit::Coded;
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, refuse_two_of_stdin};
 use crate::verify::tenure::Stay;
 
 /// What captures show of demand.
@@ -42,6 +42,7 @@ pub(crate) fn replayed(
     config: Option<&Path>,
     terminal: Terminal,
 ) -> Result<Replayed> {
+    refuse_two_of_stdin(files.iter().map(PathBuf::as_path).chain(config))?;
     let sources = super::sources(files);
     let survey = survey::survey(&sources)?;
     let plan = match config {
@@ -97,8 +98,9 @@ pub(crate) fn replayed(
         terminal.say(
             "warning",
             &format!(
-                "{refused} leases were refused by the pools of the configuration: the demand is \
-                 larger than what is planned for; give it larger pools"
+                "{} refused by the pools of the configuration: the demand is larger than what is \
+                 planned for; give it larger pools",
+                plural(refused, "lease was", "leases were")
             ),
         );
     }

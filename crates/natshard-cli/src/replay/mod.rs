@@ -43,7 +43,7 @@ use crate::capture::Source;
 use crate::cli::{Format, ReplayArgs};
 use crate::config;
 use crate::exit::{Coded, Exit};
-use crate::terminal::{Terminal, print};
+use crate::terminal::{Terminal, is_stdin, print, refuse_two_of_stdin};
 use plan::Plan;
 
 /// The capture that is part of the program.
@@ -59,6 +59,7 @@ pub(crate) fn run(args: &ReplayArgs, terminal: Terminal) -> Result<Exit> {
         .into_iter()
         .filter_map(Option::as_deref)
         .collect();
+    refuse_two_of_stdin(args.files.iter().chain(&args.config))?;
     refuse_stdout(args)?;
     for (at, output) in outputs.iter().enumerate() {
         refuse_overwriting(output, &args.files)?;
@@ -115,7 +116,11 @@ fn sources(files: &[PathBuf]) -> Vec<Source> {
             bytes: SAMPLE,
         }];
     }
-    files.iter().cloned().map(Source::File).collect()
+    let source = |path: &PathBuf| match is_stdin(path) {
+        true => Source::Stdin,
+        false => Source::File(path.clone()),
+    };
+    files.iter().map(source).collect()
 }
 
 /// An output that stands where an input is would destroy a recording.
@@ -123,12 +128,15 @@ fn refuse_overwriting(output: &Path, files: &[PathBuf]) -> Result<()> {
     let Ok(output_is) = output.canonicalize() else {
         return Ok(());
     };
-    let is_file = output_is.is_file();
-    if is_file
-        && files
-            .iter()
-            .any(|it| it.canonicalize().is_ok_and(|it| it == output_is))
-    {
+    let is_output = |it: &PathBuf| {
+        let input = if is_stdin(it) {
+            Path::new("/dev/stdin")
+        } else {
+            it
+        };
+        input.canonicalize().is_ok_and(|it| it == output_is)
+    };
+    if output_is.is_file() && files.iter().any(is_output) {
         return Err(Coded::usage(format!(
             "{} is one of the captures to replay: it would be overwritten; name another file",
             output.display()

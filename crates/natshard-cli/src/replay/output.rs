@@ -8,8 +8,9 @@ use comfy_table::{Attribute, Cell, Color};
 use serde_json::json;
 
 use super::summary::{Pool, Summary};
-use crate::config::grouped;
-use crate::paint::{Paint, number, right};
+use crate::config::{grouped, plural};
+use crate::foreign::plain;
+use crate::paint::{Paint, foreign, number, right};
 
 mod shares;
 
@@ -85,16 +86,13 @@ pub(super) fn json(summary: &Summary) -> Result<String> {
 pub(super) fn table(summary: &Summary, colored: bool) -> String {
     let paint = Paint { colored };
     let mut out = String::new();
-    let shards = match summary.shards {
-        1 => "1 shard".to_string(),
-        shards => format!("{shards} shards"),
-    };
     let _ = writeln!(
         out,
-        "{}: {} packets in {:.1} s of simulated time, replayed by {shards} in {:.0} ms\n",
-        paint.bold(&summary.title()),
-        grouped(summary.counts.read.into()),
+        "{}: {} in {:.1} s of simulated time, replayed by {} in {:.0} ms\n",
+        paint.bold(&plain(&summary.title())),
+        plural(summary.counts.read, "packet", "packets"),
         summary.simulated.as_secs_f64(),
+        plural(summary.shards as u64, "shard", "shards"),
         summary.elapsed.as_secs_f64() * 1e3,
     );
     for section in [
@@ -178,16 +176,13 @@ fn lives(summary: &Summary, paint: Paint) -> String {
     for (reason, count) in by_number(&summary.refused) {
         let _ = write!(
             text,
-            "\n {} leases refused: {reason}",
-            grouped(count.into())
+            "\n {} refused: {reason}",
+            plural(count, "lease", "leases")
         );
     }
     if summary.served_early > 0 {
-        let served = grouped(summary.served_early.into());
-        let _ = write!(
-            text,
-            "\n {served} leases given before the end of a hold-down"
-        );
+        let served = plural(summary.served_early, "lease", "leases");
+        let _ = write!(text, "\n {served} given before the end of a hold-down");
     }
     text
 }
@@ -200,7 +195,7 @@ fn pools(summary: &Summary, paint: Paint) -> String {
     let mut table = paint.table(&[title, "prefixes", "ports", "capacity", "leased at the end"]);
     for Pool { used, leased } in &summary.pools {
         table.add_row([
-            Cell::new(&used.name),
+            foreign(&used.name),
             right(used.prefixes.join("\n")),
             right(&used.ports),
             number(used.capacity),

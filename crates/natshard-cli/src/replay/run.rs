@@ -10,6 +10,7 @@ use natshard::{AllocError, Engine, Protocol, Tick};
 use natshard_nat::{EndReason, NatStats};
 
 use super::context::Context;
+use super::counts::Counts;
 use super::ledger::Ledger;
 use super::plan::Plan;
 use super::progress::Progress as Bar;
@@ -22,6 +23,7 @@ use super::tap::{Log, Tap};
 use super::team::Team;
 use crate::capture::{Source, Writer};
 use crate::cli::ReplayArgs;
+use crate::config::plural;
 use crate::exit::Coded;
 use crate::report::data::PoolUsed;
 use crate::terminal::Terminal;
@@ -30,6 +32,8 @@ use crate::verify::tenure::Tenures;
 
 /// Leases that the report can draw.
 const LEASES: usize = 20_000;
+/// Inside prefixes that a warning names.
+const INSIDES: usize = 6;
 
 /// What all windows together came to.
 struct Traffic<'c> {
@@ -118,7 +122,8 @@ pub(super) fn replay(
                     .map(|(capture, why)| format!("{capture}: {why}")),
             )
             .chain((events_lost > 0).then(|| {
-                format!("{events_lost} events were lost: the log says where they are missing")
+                let lost = plural(events_lost, "event was", "events were");
+                format!("{lost} lost: the log says where they are missing")
             }))
             .collect(),
         elapsed,
@@ -208,6 +213,8 @@ fn fold(
             summary.counts.read
         ));
     }
+    let nothing = nothing_translated(&summary.counts, &context.plan);
+    summary.warnings.extend(nothing);
     let full: u64 = AllocError::ALL
         .into_iter()
         .filter(|it| it.is_exhaustion())
@@ -219,9 +226,38 @@ fn fold(
             false => "enlarge the pools of the configuration",
         };
         summary.warnings.push(format!(
-            "{full} times there was no port left to lease: {what_to_do}"
+            "{} there was no port left to lease: {what_to_do}",
+            plural(full, "time", "times")
         ));
     }
+}
+
+/// What to say where the NAT had nothing to do: it is then no proof of anything that it passed.
+fn nothing_translated(counts: &Counts, plan: &Plan) -> Option<String> {
+    if counts.read == 0 || counts.translated() > 0 {
+        return None;
+    }
+    let of = |reason| counts.untouched.contains_key(reason);
+    if !of("outside_to_outside") && !of("inside_to_inside") {
+        let all = counts.untouched.iter().chain(&counts.dropped);
+        let (reason, _) = all.max_by_key(|it| it.1)?;
+        return Some(format!(
+            "no packet was translated, most of them because of `{reason}`"
+        ));
+    }
+    let insides = plan.insides.iter().map(|(prefix, _)| prefix.to_string());
+    let mut shown: Vec<_> = insides.take(INSIDES).collect();
+    if plan.insides.len() > INSIDES {
+        shown.push(format!("{} more", plan.insides.len() - INSIDES));
+    }
+    let whose = match plan.is_default {
+        true => "; --config names another",
+        false => " by the configuration",
+    };
+    Some(format!(
+        "no packet was translated: is the inside right? It is {}{whose}",
+        shown.join(", ")
+    ))
 }
 
 /// Reads all windows and has the workers do them.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+pub(crate) use crate::config::plural;
+
 /// Text escaped for element content and quoted attributes. Control characters, which HTML does
 /// not allow, become the replacement character.
 pub(crate) struct Esc<'a>(pub(crate) &'a str);
@@ -31,11 +33,6 @@ impl fmt::Display for Grouped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&crate::config::grouped(self.0.into()))
     }
-}
-
-/// `1 flow`, `2 flows`.
-pub(crate) fn plural(count: u64, one: &str, many: &str) -> String {
-    format!("{} {}", Grouped(count), if count == 1 { one } else { many })
 }
 
 #[cfg(test)]

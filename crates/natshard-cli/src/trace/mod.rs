@@ -32,7 +32,7 @@ use crate::cli::Format;
 use crate::config;
 use crate::events::{Asked, LoggedPool};
 use crate::exit::{Coded, Exit};
-use crate::terminal::{Terminal, print};
+use crate::terminal::{Terminal, print, refuse_two_of_stdin};
 use progress::Progress;
 use question::{Question, Word};
 use read::LogReader;
@@ -88,13 +88,14 @@ pub(crate) fn run(args: &TraceArgs, terminal: Terminal) -> Result<Exit> {
             (logs, Some(question))
         }
     };
+    refuse_two_of_stdin(logs.iter().chain(&args.config))?;
     if logs.is_empty() && args.config.is_none() {
         return Err(Coded::usage("name a log, or a configuration with --config").into());
     }
     let configured = match &args.config {
         None => None,
         Some(path) => match config::load(path) {
-            Ok(loaded) => Some((path.display().to_string(), pools(&loaded))),
+            Ok(loaded) => Some((loaded.path().display().to_string(), pools(&loaded))),
             Err(faults) => {
                 terminal.say_raw(&faults.render(terminal.colored_talk));
                 return Ok(match faults {

@@ -6,7 +6,7 @@ use super::answer::{Answer, Moment, Place, moment};
 use super::question::Question;
 use super::run::{Configured, Gap, Run, Segment, Why};
 use super::tenure::{Edge, Tenure};
-use crate::config::grouped;
+use crate::config::{grouped, plural};
 use crate::events::LoggedPool;
 
 /// The most gaps that are named one by one.
@@ -17,16 +17,21 @@ const CHANGES: usize = 5;
 
 /// A gap in words.
 pub(super) fn gap(run: &Run, gap: &Gap) -> String {
-    let count = grouped(gap.count.into());
-    let plural = if gap.count == 1 { "" } else { "s" };
     let at = |engine| run.stamp(engine).unwrap_or_default();
     let (since, until) = (at(gap.since), at(gap.until));
     match gap.why {
-        Why::Lost => format!("{count} event{plural} were lost between {since} and {until}"),
-        Why::Missing => {
-            format!("{count} line{plural} of the log are missing between {since} and {until}")
+        Why::Lost => {
+            let lost = plural(gap.count, "event was", "events were");
+            format!("{lost} lost between {since} and {until}")
         }
-        Why::NoBeginning => format!("the log begins at {until}, {count} line{plural} into its run"),
+        Why::Missing => {
+            let missing = plural(gap.count, "line of the log is", "lines of the log are");
+            format!("{missing} missing between {since} and {until}")
+        }
+        Why::NoBeginning => {
+            let lines = plural(gap.count, "line", "lines");
+            format!("the log begins at {until}, {lines} into its run")
+        }
     }
 }
 
@@ -43,12 +48,12 @@ pub(super) fn of_run(run: &Run) -> Vec<String> {
     let missing = || run.gaps.iter().filter(|it| it.why != Why::Lost);
     if let Some(first) = missing().next() {
         let count: u64 = missing().map(|it| it.count).sum();
-        let (plural, place) = match missing().count() {
+        let (which, place) = match missing().count() {
             1 => ("", gap(run, first)),
             gaps => ("the first of ", format!("{gaps} gaps: {}", gap(run, first))),
         };
         notes.push(format!(
-            "{log} lacks {} of its lines, {plural}{place}; a capture with its clock may be among \
+            "{log} lacks {} of its lines, {which}{place}; a capture with its clock may be among \
              them",
             grouped(count.into())
         ));
@@ -84,8 +89,8 @@ pub(super) fn of_run(run: &Run) -> Vec<String> {
     }
     if run.repeated > 0 {
         notes.push(format!(
-            "{log} has {} lines twice; they count once",
-            grouped(run.repeated.into())
+            "{log} has {} twice, which count once",
+            plural(run.repeated, "line", "lines")
         ));
     }
     notes

@@ -10,7 +10,8 @@ use super::answer::{Answer, Candidate, Coverage, Place, Source};
 use super::question::Question;
 use super::ranges::Range;
 use crate::events::Stamp;
-use crate::paint::{Paint, right};
+use crate::foreign::plain;
+use crate::paint::{Paint, foreign, right};
 
 impl Source {
     const fn name(self) -> &'static str {
@@ -132,24 +133,24 @@ pub(super) fn table(question: &Question, answer: &Answer, colored: bool) -> Stri
             }
             table.add_row(row(it, &marks));
         }
-        let _ = writeln!(out, "{}", table.trim_fmt());
+        let _ = writeln!(out, "{table}");
     }
     if !answer.neighbours.is_empty() {
         let _ = writeln!(out);
         for it in &answer.neighbours {
-            let _ = writeln!(out, "{}", neighbour(it));
+            let _ = writeln!(out, "{}", plain(&neighbour(it)));
         }
     }
     if !doubts.is_empty() {
         let _ = writeln!(out);
         for (at, doubt) in doubts.iter().enumerate() {
-            let _ = writeln!(out, "[{}] not certain: {doubt}", at + 1);
+            let _ = writeln!(out, "[{}] not certain: {}", at + 1, plain(doubt));
         }
     }
     if !answer.notes.is_empty() {
         let _ = writeln!(out);
         for note in &answer.notes {
-            let _ = writeln!(out, "note: {note}");
+            let _ = writeln!(out, "note: {}", plain(note));
         }
     }
     out
@@ -167,9 +168,9 @@ fn row(it: &Candidate, marks: &str) -> [Cell; 8] {
         _ => ("not known", "not known"),
     };
     [
-        Cell::new(it.subscriber.as_deref().unwrap_or("not told")),
+        foreign(it.subscriber.as_deref().unwrap_or("not told")),
         Cell::new(it.protocol),
-        Cell::new(&it.pool),
+        foreign(&it.pool),
         right(ports(it.ports)),
         Cell::new(time(it.from, from)),
         Cell::new(time(it.until, until)),
@@ -221,7 +222,10 @@ fn duration(millis: u64) -> String {
 /// The ranges of a subscriber, for people.
 pub(super) fn ranges_table(subscriber: &str, ranges: &[Range], colored: bool) -> String {
     if ranges.is_empty() {
-        return format!("No deterministic pool has a subscriber {subscriber}.\n");
+        return format!(
+            "No deterministic pool has a subscriber {}.\n",
+            plain(subscriber)
+        );
     }
     let mut table = Paint { colored }.bare_table();
     table.set_header([
@@ -234,15 +238,15 @@ pub(super) fn ranges_table(subscriber: &str, ranges: &[Range], colored: bool) ->
     ]);
     for it in ranges {
         table.add_row([
-            Cell::new(&it.subscriber),
-            Cell::new(&it.pool),
+            foreign(&it.subscriber),
+            foreign(&it.pool),
             Cell::new(it.protocol),
             Cell::new(it.address),
             right(ports(it.ports)),
-            Cell::new(&it.source),
+            foreign(&it.source),
         ]);
     }
-    format!("{}\n", table.trim_fmt())
+    format!("{table}\n")
 }
 
 /// The ranges of a subscriber, for programs.

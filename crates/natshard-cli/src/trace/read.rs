@@ -11,6 +11,7 @@ use super::progress::Progress;
 use super::question::Question;
 use super::run::{Change, Configured, Kept, Run};
 use crate::events::{Clock, End, EventRecord, Header, Line, Lost, SCHEMA_VERSION};
+use crate::terminal::is_stdin;
 
 /// The longest line that is believed; a header with thousands of pools fits.
 const LONGEST: usize = 16 << 20;
@@ -40,7 +41,7 @@ impl<'q> LogReader<'q> {
     /// # Errors
     /// When it cannot be read, or a line of it is none of an event log.
     pub(super) fn read(&mut self, path: &Path) -> Result<()> {
-        if path == Path::new("-") {
+        if is_stdin(path) {
             let stdin = io::stdin().lock();
             return self.lines("stdin", BufReader::with_capacity(1 << 18, stdin));
         }
@@ -114,6 +115,10 @@ impl<'q> LogReader<'q> {
                 break;
             }
             let advice = match is_first {
+                // It is one, of another program.
+                true if is_header(&line) => {
+                    bail!("{name}, line {at_line}: {complaint}");
+                }
                 true => beginning(&line),
                 false => {
                     "take the line out and ask again: the answer will say that a line is missing"
@@ -222,6 +227,12 @@ fn complaint(error: &serde_json::Error) -> Complaint {
         Some((what, column)) => format!("{what} (column {column})"),
         None => said,
     }
+}
+
+/// Whether a line is the header of a log, of whatever version.
+fn is_header(line: &[u8]) -> bool {
+    let line: Result<Line<'_>, _> = serde_json::from_slice(line);
+    line.is_ok_and(|it| it.record == "header")
 }
 
 /// What a file is that begins with no line of a log.

@@ -566,7 +566,7 @@ fn repeated_lines_count_once_and_so_do_repeated_logs() {
     let answer = ask(&question(1024, None, "2026-01-05T10:05:00Z", 0), &[&twice]);
     assert_eq!(who(&answer), [("1", Place::Held, true)]);
     assert!(
-        answer.notes[0].contains("1 lines twice"),
+        answer.notes[0].contains("1 line twice"),
         "{:?}",
         answer.notes
     );

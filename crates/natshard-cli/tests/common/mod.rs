@@ -1,9 +1,10 @@
 //! Captures made by hand, and the program run on them.
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
+use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -255,6 +256,24 @@ pub fn natshard<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Output {
         .args(arguments)
         .output()
         .unwrap()
+}
+
+/// The program with arguments and these bytes on stdin, which it may leave unread.
+pub fn natshard_with_stdin(arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_natshard"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let _ = stdin.write_all(input);
+        });
+        child.wait_with_output().unwrap()
+    })
 }
 
 /// What a run said on stderr.

@@ -37,6 +37,23 @@ fn unknown_keys_are_faults_that_name_what_was_meant() {
 }
 
 #[test]
+fn a_pool_that_is_not_understood_is_a_pool_all_the_same() {
+    let prefix = "external-ip-pool = \"203.0.113.0/28\"\n";
+    assert_said(
+        &format!("[[external-ip-address-pool]]\nname = \"a\\u0007\"\n{prefix}"),
+        &["error 2:8 `name` has a control character | ..."],
+    );
+    assert_said(
+        &format!("[[external-ip-address-pool]]\n{prefix}"),
+        &["error 1:1 a pool has no `name` | ..."],
+    );
+    assert_said(
+        "external-ip-address-pool = []\n",
+        &["error 1:1 the configuration has no pool | ..."],
+    );
+}
+
+#[test]
 fn wrong_types_say_what_to_write() {
     assert_said(
         &format!(

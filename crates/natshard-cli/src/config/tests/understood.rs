@@ -9,6 +9,7 @@ use natshard_nat::{
     Filtering, Mapping, NatPort, NatTuple, Pooling, PortPolicy, TcpPickup, VpcId, Withdrawn,
 };
 
+use super::super::grouped;
 use super::{CARRIER_GRADE, MINIMAL, POOL, TWO_TENANTS, understand};
 
 #[test]
@@ -166,4 +167,19 @@ fn every_word_of_rfc_8512_means_what_it_says() {
     assert_eq!(of("tcp-pickup = \"strict\"").tcp_pickup, TcpPickup::Strict);
     assert!(!of("hairpinning = false").hairpinning);
     assert!(of("inbound-refresh = true").inbound_refresh);
+}
+
+#[test]
+fn the_book_has_the_most_sessions_that_can_be_asked_for() {
+    let book = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../docs/src/configuration.md"
+    );
+    let book = std::fs::read_to_string(book).unwrap();
+    let most = natshard_nat::SessionTable::<()>::MAX_SESSIONS;
+    let row = format!("| `limit-per-instance` | 1 to {} ", grouped(most as u128));
+    assert!(book.contains(&row), "{row}");
+    let asks = |limit| understand(&format!("{POOL}[nat]\nlimit-per-instance = {limit}\n"));
+    assert_eq!(asks(most).unwrap().session_limit(), Some(most));
+    assert!(asks(most + 1).is_err());
 }

@@ -7,7 +7,8 @@ use natshard::Holder;
 
 use super::by_number;
 use crate::config::grouped;
-use crate::paint::{Paint, number, right};
+use crate::foreign::plain;
+use crate::paint::{Paint, foreign, number, right};
 use crate::replay::shares::{Shared, Shares};
 
 /// The most rows of tenants.
@@ -48,7 +49,7 @@ pub(super) fn subscribers(shares: &Shares, paint: Paint) -> String {
     header.push("leases refused");
     let mut table = paint.table(&header);
     for pool in &subscribers.pools {
-        let mut row = vec![Cell::new(format!("of {}", pool.name)), number(pool.active)];
+        let mut row = vec![foreign(&format!("of {}", pool.name)), number(pool.active)];
         match pool.port_blocks {
             Some((assigned, released)) => row.extend([number(assigned), number(released)]),
             None if has_blocks => row.extend([Cell::new(""), Cell::new("")]),
@@ -80,7 +81,7 @@ fn refused_most(text: &mut String, shares: &Shares) {
             text,
             "\n hosts refused more than they may have: {}; how often, the most refused first: {}",
             grouped(shares.refused_hosts.into()),
-            named.join(", ")
+            plain(&named.join(", "))
         );
     }
 }
@@ -117,7 +118,7 @@ pub(super) fn tenants(shares: &Shares, paint: Paint) -> String {
             };
             let protocol = right(books.protocol.to_string());
             table.add_row([
-                Cell::new(format!("{}: {who}", shared.pool)),
+                foreign(&format!("{}: {who}", shared.pool)),
                 protocol,
                 number(share.held),
                 number(share.minimum.into()),
@@ -130,7 +131,7 @@ pub(super) fn tenants(shares: &Shares, paint: Paint) -> String {
         let _ = write!(text, "\n and {} more", grouped(left_out.into()));
     }
     for reached in shares.tenants.iter().filter_map(Shared::reached) {
-        let _ = write!(text, "\n {reached}");
+        let _ = write!(text, "\n {}", plain(&reached));
     }
     if shares.subscribers.is_none() {
         refused_most(&mut text, shares);
