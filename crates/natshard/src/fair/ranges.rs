@@ -32,12 +32,12 @@ impl PoolLayout {
 impl PoolLayout {
     /// The blocks of a region that have port blocks.
     pub(crate) fn assignable(&self, region: &Region) -> BlockSet {
+        if self.policy.blocks.is_none() {
+            return BlockSet::default();
+        }
         let protocol = region.space.protocol;
         let Some(ranges) = self.policy.ranges.as_ref() else {
-            return match self.policy.blocks {
-                Some(_) => region.blocks,
-                None => BlockSet::default(),
-            };
+            return region.blocks;
         };
         let overflow = ranges.overflow(protocol);
         let mut blocks = BlockSet::default();
@@ -179,3 +179,6 @@ impl Work<'_> {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -278,3 +278,6 @@ impl Table {
         &self.actives
     }
 }
+
+#[cfg(test)]
+mod tests;
