@@ -11,7 +11,8 @@ each, in the end.
 
   .ci/mutants.py                 all, or those that have no outcome yet in target/mutants
   .ci/mutants.py --only sweep.rs those of a file
-  .ci/mutants.py --survivors     those missed so far once more, against every test of the engine
+  .ci/mutants.py --missed        those missed so far once more, too: after further tests were written
+  .ci/mutants.py --survivors     those missed so far alone, against every test of the engine
   .ci/mutants.py --report        what is known so far
 """
 
@@ -70,7 +71,7 @@ LEFT_OUT = {
 # what all others miss.
 MEASURING = {"footprint", "system_calls"}
 # A change first meets tests that take no longer, and no more of them than this takes in all (seconds).
-QUICK, ENOUGH = 2.0, 10.0
+QUICK, ENOUGH = 5.0, 20.0
 SKIP = ["numbers_that_would_wrap_are_refused"]
 # What waits for another thread may wait for ever where the code is wrong.
 PATIENCE = 6.0
@@ -433,6 +434,7 @@ def main():
     )
     arguments.add_argument("--only", default="", help="those in whose name this expression is found")
     arguments.add_argument("--survivors", action="store_true", help="those missed, with every test")
+    arguments.add_argument("--missed", action="store_true", help="those missed, too")
     arguments.add_argument("--again", action="store_true", help="those that have an outcome, too")
     arguments.add_argument("--report", action="store_true", help="only what is known so far")
     arguments.add_argument("--quick", action="store_true", help="not those that need a build each")
@@ -454,7 +456,7 @@ def main():
             return False
         if options.survivors:
             return outcome == "missed"
-        return options.again or outcome is None
+        return options.again or outcome is None or options.missed and outcome == "missed"
 
     due = [mutant for mutant in all_mutants if is_due(mutant)]
     print(f"{len(due)} of {len(all_mutants)} changes to try; building", flush=True)
