@@ -5,9 +5,10 @@ Places and changes are those of cargo-mutants (`cargo mutants --list`, `.cargo/m
 build for each of them would take days, so that the engine is built once with all of them: each
 function that has any begins with a choice by the environment variable NATSHARD_MUTANT. Each test is
 run once by itself to learn which functions it reaches and how long it takes; a change then meets
-the tests that reach its function, the likeliest and quickest first, until one fails. Those that
-cannot be chosen when it runs (constants, functions of constants, opaque return types) get a build
-each, in the end.
+the tests that reach its function, the likeliest and quickest first, until one fails. For that,
+functions are `const` only where a constant is made of them, and iterators of opaque type are boxed.
+Changes that cannot be chosen when it runs for all that (those of constants, and of what they are
+made of) get a build each, in the end.
 
   .ci/mutants.py                 all, or those that have no outcome yet in target/mutants
   .ci/mutants.py --only sweep.rs those of a file
@@ -61,7 +62,13 @@ pub(crate) fn chosen_mutant(function: usize) -> u32 {{
     }}
     CHOSEN.load(Relaxed)
 }}
+
+/// One type for the iterators among which a choice is made.
+pub(crate) fn boxed<'a, I: Iterator + 'a>(iterator: I) -> Box<dyn Iterator<Item = I::Item> + 'a> {{
+    Box::new(iterator)
+}}
 '''
+CONST = re.compile(r"\bconst\s+((?:unsafe\s+)?fn\s+(\w+))")
 # About time, or about the text of the sources.
 LEFT_OUT = {
     *("flood", "tenants_flood", "unpredictability", "subscribers_stress", "subscribers_memory"),
@@ -140,43 +147,67 @@ def changed(text, start, end, mutant, source):
     return text[start:low] + mutant["replacement"] + text[high:end]
 
 
-def with_choices(source, group, numbers):
-    """A file whose functions choose among these changes; lines of each, and those it cannot hold."""
-    text, held, apart = source.text, {}, []
-    functions = collections.defaultdict(list)
-    for mutant in group:
-        if mutant["function"] is None:
-            apart.append(mutant)
-        else:
-            functions[source.span(mutant["function"]["span"])].append(mutant)
-    # A function within another is a part of that one's body.
-    spans = sorted(functions, key=lambda span: (span[0], -span[1]))
-    outer = []
-    for span in spans:
-        if outer and span[1] <= outer[-1][1]:
-            functions[outer[-1]] += functions.pop(span)
-        else:
-            outer.append(span)
-    parts, last = [], 0
-    for start, end in outer:
-        brace, signature = body_of(text, start, end)
-        returned = signature.rsplit("->", 1)[-1] if "->" in signature else ""
-        # `pub const fn`, `const unsafe fn`
-        if re.search(r"\bconst\s+(unsafe\s+)?fn\b", signature) or re.search(r"\bimpl\b", returned):
-            apart += functions[start, end]
-            continue
-        parts.append(text[last:brace])
-        number = next(numbers)
-        parts.append(f"{{ match crate::chosen_mutant({number}) {{\n")
-        for mutant in functions[start, end]:
-            mutant["reached_as"] = number
-            begin = "".join(parts).count("\n") + 1
-            parts.append(f"{mutant['id']} => {changed(text, brace, end, mutant, source)}\n")
-            held[mutant["id"]] = (begin, "".join(parts).count("\n"))
-        parts.append(f"_ => {text[brace:end]}\n}} }}")
-        last = end
-    parts.append(text[last:])
-    return "".join(parts), held, apart
+def without_const(text, kept):
+    """A text whose functions are not `const`, but for those of these names."""
+    return CONST.sub(lambda found: found[0] if found[2] in kept else found[1], text)
+
+
+class Chosen:
+    """A file whose functions choose among changes."""
+
+    def __init__(self, source, group, numbers, kept):
+        # By change, and by function: its first and last line.
+        self.lines, self.functions, self.apart = {}, [], []
+        text = source.text
+        functions = collections.defaultdict(list)
+        for mutant in group:
+            if mutant["function"] is None:
+                self.apart.append(mutant)
+            else:
+                functions[source.span(mutant["function"]["span"])].append(mutant)
+        # A function within another is a part of that one's body.
+        outer = []
+        for span in sorted(functions, key=lambda span: (span[0], -span[1])):
+            if outer and span[1] <= outer[-1][1]:
+                functions[outer[-1]] += functions.pop(span)
+            else:
+                outer.append(span)
+        parts, last = [], 0
+        for start, end in outer:
+            group = functions[start, end]
+            brace, signature = body_of(text, start, end)
+            wrap = self.wrapping(signature, text[brace:end])
+            constant = CONST.search(signature)
+            if wrap is None or constant and constant[2] in kept:
+                self.apart += group
+                continue
+            parts.append(without_const(text[last:brace], kept))
+            number, first = next(numbers), self.line(parts)
+            parts.append(f"{{ match crate::chosen_mutant({number}) {{\n")
+            for mutant in group:
+                mutant["reached_as"] = number
+                begin = self.line(parts)
+                body = without_const(changed(text, brace, end, mutant, source), kept)
+                parts.append(f"{mutant['id']} => {wrap.format(body)}\n")
+                self.lines[mutant["id"]] = (begin, self.line(parts) - 1)
+            parts.append(f"_ => {wrap.format(without_const(text[brace:end], kept))}\n}} }}")
+            self.functions.append((first, self.line(parts), [mutant["id"] for mutant in group]))
+            last = end
+        parts.append(without_const(text[last:], kept))
+        self.text = "".join(parts)
+
+    @staticmethod
+    def line(parts):
+        return sum(part.count("\n") for part in parts) + 1
+
+    @staticmethod
+    def wrapping(signature, body):
+        """What the choices of a function are wrapped in, if it can choose."""
+        returned = signature.rsplit("->", 1)[-1].strip() if "->" in signature else ""
+        if not re.search(r"\bimpl\b", returned):
+            return "{}"
+        plain = returned.startswith("impl Iterator<") and not re.search(r"\b(Clone|Double|Exact)", returned)
+        return "crate::boxed({})," if plain and "return" not in body else None
 
 
 def copy_tree():
@@ -209,55 +240,77 @@ def build(tests, environment=None):
     return programs, errors
 
 
-def elsewhere(files, sources):
-    """Changes of functions that this build does not have, but another one (of models, failpoints,
-    other processors): found by making each of them an error."""
-    numbers = itertools.count()
-    for name, group in files.items():
-        text, _, _ = with_choices(sources[name], group, numbers)
-        text = re.sub(r"\{ match crate::chosen_mutant\((\d+)\) \{", r'{ compile_error!("here \1"); match 0u32 {', text)
-        (TREE / name).write_text(text)
-    _, errors = build(["--lib"])
-    here = {int(number) for error in errors for number in re.findall(r"^here (\d+)$", error["message"])}
-    all_mutants = [mutant for group in files.values() for mutant in group]
-    return {it["id"] for it in all_mutants if it.get("reached_as", -1) not in here | {-1}}
+class Build:
+    """One build with every change that can be chosen, and what became of the others."""
 
+    def __init__(self, mutants, tests):
+        self.unviable, self.apart, self.kept = set(), set(), set()
+        self.files = collections.defaultdict(list)
+        for path in sorted((ROOT / "crates/natshard/src").rglob("*.rs")):
+            self.files[str(path.relative_to(ROOT))] = []
+        for mutant in mutants:
+            self.files[mutant["file"]].append(mutant)
+        self.sources = {name: Text((ROOT / name).read_text()) for name in self.files}
+        self.elsewhere = set()
+        self.elsewhere = self.not_here(mutants)
+        while True:
+            self.write()
+            self.programs, errors = build(tests)
+            if not errors:
+                return
+            self.learn(errors)
 
-def build_with_choices(all_mutants, tests):
-    """One build with every change that can be chosen; leaves out what does not compile, or is not in
-    this build."""
-    unviable, apart = set(), set()
-    files = collections.defaultdict(list)
-    for mutant in all_mutants:
-        files[mutant["file"]].append(mutant)
-    sources = {name: Text((ROOT / name).read_text()) for name in files}
-    others = elsewhere(files, sources)
-    while True:
-        held, numbers = {}, itertools.count()
-        for name, group in files.items():
-            wanted = [m for m in group if m["id"] not in unviable | apart | others]
-            text, lines, left = with_choices(sources[name], wanted, numbers)
-            apart |= {mutant["id"] for mutant in left}
-            held[name] = lines
-            (TREE / name).write_text(text)
+    def write(self, edit=lambda text: text):
+        numbers = itertools.count()
+        self.chosen = {}
+        for name, group in self.files.items():
+            gone = self.unviable | self.apart | self.elsewhere
+            wanted = [mutant for mutant in group if mutant["id"] not in gone]
+            chosen = Chosen(self.sources[name], wanted, numbers, self.kept)
+            self.chosen[name] = chosen
+            self.apart |= {mutant["id"] for mutant in chosen.apart}
+            (TREE / name).write_text(edit(chosen.text))
         crate = TREE / "crates/natshard/src/lib.rs"
-        crate.write_text((ROOT / "crates/natshard/src/lib.rs").read_text() + CHOICE)
-        programs, errors = build(tests)
-        if not errors:
-            return programs, unviable, apart, others
-        guilty = set()
+        crate.write_text(crate.read_text() + CHOICE)
+
+    def not_here(self, mutants):
+        """Changes of functions that this build does not have, but another one (of models,
+        failpoints, other processors): found by making each of them an error."""
+        begin = re.compile(r"\{ match crate::chosen_mutant\((\d+)\) \{")
+        self.write(lambda text: begin.sub(r'{ compile_error!("here \1"); match 0u32 {', text))
+        _, errors = build(["--lib"])
+        here = {int(it) for error in errors for it in re.findall(r"^here (\d+)$", error["message"])}
+        return {it["id"] for it in mutants if it.get("reached_as", -1) not in here | {-1}}
+
+    def learn(self, errors):
+        """Leaves out what does not compile, or keeps functions constant that have to be."""
+        kept, guilty, unclear = set(), set(), set()
         for error in errors:
+            called = re.search(r"cannot call non-const .*?`([^`]+)`", error["message"])
+            if called:
+                kept.add(re.sub(r"<.*?>", "", called[1]).rsplit("::", 1)[-1])
+                continue
             for span in error["spans"]:
-                lines = held.get(span["file_name"], {})
-                guilty |= {
-                    number
-                    for number, (low, high) in lines.items()
-                    if low <= span["line_start"] <= high
-                }
-        if not guilty:
+                chosen = self.chosen.get(span["file_name"])
+                if chosen is None:
+                    continue
+                line = span["line_start"]
+                exact = {it for it, (low, high) in chosen.lines.items() if low <= line <= high}
+                guilty |= exact
+                if not exact:
+                    around = [ids for low, high, ids in chosen.functions if low <= line <= high]
+                    unclear |= {it for ids in around for it in ids}
+        if not kept | guilty | unclear or kept and kept <= self.kept:
             sys.exit("\n".join(error["rendered"] for error in errors))
-        print(f"  {len(guilty)} do not compile", flush=True)
-        unviable |= guilty
+        self.kept |= kept
+        if kept:
+            print(f"  {len(kept)} are for constants", flush=True)
+        elif guilty:
+            print(f"  {len(guilty)} do not compile", flush=True)
+            self.unviable |= guilty
+        else:
+            print(f"  {len(unclear)} are in functions that cannot choose", flush=True)
+            self.apart |= unclear
 
 
 def limited():
@@ -461,18 +514,18 @@ def main():
     due = [mutant for mutant in all_mutants if is_due(mutant)]
     print(f"{len(due)} of {len(all_mutants)} changes to try; building", flush=True)
     copy_tree()
-    programs, unviable, apart, others = build_with_choices(due, ["--lib", "--tests"])
+    built = Build(due, ["--lib", "--tests"])
     began = time.monotonic()
-    tests = learn(programs)
+    tests = learn(built.programs)
     print(f"{len(tests)} tests, learnt in {time.monotonic() - began:.0f} s", flush=True)
     order = Order(tests, options.survivors)
 
     def attempt(mutant):
-        if mutant["id"] in unviable:
+        if mutant["id"] in built.unviable:
             note(mutant, "unviable", "")
-        elif mutant["id"] in others:
+        elif mutant["id"] in built.elsewhere:
             note(mutant, "elsewhere", "")
-        elif mutant["id"] not in apart:
+        elif mutant["id"] not in built.apart:
             outcome, test = order.attempt(mutant)
             note(mutant, outcome, test)
             if outcome == "missed":
@@ -482,7 +535,7 @@ def main():
         list(pool.map(attempt, due))
     copy_tree()
     if not options.quick:
-        one_by_one([mutant for mutant in due if mutant["id"] in apart])
+        one_by_one([mutant for mutant in due if mutant["id"] in built.apart])
     report(all_mutants)
 
 

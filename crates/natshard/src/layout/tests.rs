@@ -30,13 +30,13 @@ fn regions_that_stay_as_they_were_are_kept() {
         assert_eq!(second.pool_named(name), first.pool_named(name));
     }
     // One goes: it is retired, at first whatever is open there.
-    let third = Layout::build(config(&[q.clone()]), &mut names, Some(&second));
+    let third = Layout::build(config(std::slice::from_ref(&q)), &mut names, Some(&second));
     assert_eq!((third.regions.len(), third.retired.len()), (3, 3));
     assert!(third.regions.iter().all(|it| is_among(it, &first.regions)));
     assert!(third.retired.iter().all(|it| is_among(it, &first.regions)));
     // Later, as long as something is.
     third.retired[1].open.add(1);
-    let fourth = Layout::build(config(&[q.clone()]), &mut names, Some(&third));
+    let fourth = Layout::build(config(std::slice::from_ref(&q)), &mut names, Some(&third));
     assert!(Arc::ptr_eq(&fourth.retired[0], &third.retired[1]));
     assert_eq!(fourth.retired.len(), 1);
     // And it comes back as it was.
@@ -49,14 +49,18 @@ fn regions_that_stay_as_they_were_are_kept() {
 fn a_region_is_another_where_its_pools_or_addresses_are() {
     let mut names = Names::default();
     let p = pool("p", "192.0.2.0/29");
-    let first = Layout::build(config(&[p.clone()]), &mut names, None);
+    let first = Layout::build(config(std::slice::from_ref(&p)), &mut names, None);
     for other in [
         pool("p", "192.0.2.0/30"),
         p.clone().realm("elsewhere"),
         p.clone().exclude_ports(2000..=2000),
         pool("q", "192.0.2.0/29"),
     ] {
-        let second = Layout::build(config(&[other.clone()]), &mut names, Some(&first));
+        let second = Layout::build(
+            config(std::slice::from_ref(&other)),
+            &mut names,
+            Some(&first),
+        );
         let kept = second
             .regions
             .iter()

@@ -53,8 +53,10 @@ fn an_exclusion_reaches_into_its_own_window_only() {
     assert_eq!(clip(&net("2001:db8::/96"), V4), None);
 }
 
-/// First and last address of each atom, and which pools have how many ports there.
-fn atoms(pools: &[PoolConfig], protocol: Protocol) -> Vec<(u32, u32, Vec<(u16, u64)>)> {
+/// First and last address, and which pools have how many ports there.
+type Atom = (u32, u32, Vec<(u16, u64)>);
+
+fn atoms(pools: &[PoolConfig], protocol: Protocol) -> Vec<Atom> {
     let numbered: Vec<_> = (0..).map(PoolId).zip(pools).collect();
     let atoms = cut(&numbered, protocol, V4, &mut PortSets::default());
     let base = v4("192.0.2.0");
