@@ -214,13 +214,14 @@ fn a_block_that_a_set_spends_cools_at_once() {
     let request = request(&engine, "p");
     let mut shard = engine.shard(0).unwrap();
     let mut burst = shard.burst(at(0));
-    let mut leases = Vec::new();
-    assert_eq!(burst.allocate_set(&request, 200, &mut leases), Ok(200));
+    let mut leases = vec![burst.allocate(&request).unwrap()];
     let phases = || {
         let blocks = engine.census().blocks;
         (blocks.heating, blocks.cooling)
     };
     assert_eq!(phases(), (1, 0));
-    assert_eq!(burst.allocate_set(&request, 56, &mut leases), Ok(56));
+    // All that is in hand.
+    assert_eq!(burst.allocate_set(&request, 255, &mut leases), Ok(255));
+    assert_eq!(leases[255].addr().port(), 1279);
     assert_eq!(phases(), (0, 1));
 }
