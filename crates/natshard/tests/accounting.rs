@@ -206,22 +206,3 @@ fn counters_tell_what_housekeeping_did() {
     assert!((1..=8).contains(&shard.epoch_batches), "{shard:?}");
     assert_eq!((stats.open_addresses, stats.awaiting_grace), (1, 0));
 }
-
-/// A block is let go of with its last port, also where a set takes it.
-#[test]
-fn a_block_that_a_set_spends_cools_at_once() {
-    let engine = engine(1, pool("p"));
-    let request = request(&engine, "p");
-    let mut shard = engine.shard(0).unwrap();
-    let mut burst = shard.burst(at(0));
-    let mut leases = vec![burst.allocate(&request).unwrap()];
-    let phases = || {
-        let blocks = engine.census().blocks;
-        (blocks.heating, blocks.cooling)
-    };
-    assert_eq!(phases(), (1, 0));
-    // All that is in hand.
-    assert_eq!(burst.allocate_set(&request, 255, &mut leases), Ok(255));
-    assert_eq!(leases[255].addr().port(), 1279);
-    assert_eq!(phases(), (0, 1));
-}
