@@ -14,6 +14,7 @@ made of) get a build each, in the end.
   .ci/mutants.py --only sweep.rs those of a file
   .ci/mutants.py --missed        those missed so far once more, too: after further tests were written
   .ci/mutants.py --survivors     those missed so far alone, against every test of the engine
+  .ci/mutants.py --heap          those missed so far alone, against what measures heap and system calls
   .ci/mutants.py --report        what is known so far
 """
 
@@ -74,11 +75,11 @@ LEFT_OUT = {
     *("flood", "tenants_flood", "unpredictability", "subscribers_stress", "subscribers_memory"),
     "sources",
 }
-# About the process (its heap, its system calls), which learning what they reach would disturb: for
-# what all others miss.
+# About the process (its heap, its system calls), which learning what they reach would disturb, and
+# boxed iterators.
 MEASURING = {"footprint", "system_calls"}
 # A change first meets tests that take no longer, and no more of them than this takes in all (seconds).
-QUICK, ENOUGH = 5.0, 20.0
+QUICK, ENOUGH = 4.0, 12.0
 SKIP = ["numbers_that_would_wrap_are_refused"]
 # What waits for another thread may wait for ever where the code is wrong.
 PATIENCE = 6.0
@@ -155,7 +156,7 @@ def without_const(text, kept):
 class Chosen:
     """A file whose functions choose among changes."""
 
-    def __init__(self, source, group, numbers, kept):
+    def __init__(self, source, group, numbers, kept, boxes):
         # By change, and by function: its first and last line.
         self.lines, self.functions, self.apart = {}, [], []
         text = source.text
@@ -178,7 +179,8 @@ class Chosen:
             brace, signature = body_of(text, start, end)
             wrap = self.wrapping(signature, text[brace:end])
             constant = CONST.search(signature)
-            if wrap is None or constant and constant[2] in kept:
+            boxed = wrap != "{}" and not boxes
+            if wrap is None or boxed or constant and constant[2] in kept:
                 self.apart += group
                 continue
             parts.append(without_const(text[last:brace], kept))
@@ -243,7 +245,8 @@ def build(tests, environment=None):
 class Build:
     """One build with every change that can be chosen, and what became of the others."""
 
-    def __init__(self, mutants, tests):
+    def __init__(self, mutants, tests, boxes=True):
+        self.boxes = boxes
         self.unviable, self.apart, self.kept = set(), set(), set()
         self.files = collections.defaultdict(list)
         for path in sorted((ROOT / "crates/natshard/src").rglob("*.rs")):
@@ -266,7 +269,7 @@ class Build:
         for name, group in self.files.items():
             gone = self.unviable | self.apart | self.elsewhere
             wanted = [mutant for mutant in group if mutant["id"] not in gone]
-            chosen = Chosen(self.sources[name], wanted, numbers, self.kept)
+            chosen = Chosen(self.sources[name], wanted, numbers, self.kept, self.boxes)
             self.chosen[name] = chosen
             self.apart |= {mutant["id"] for mutant in chosen.apart}
             (TREE / name).write_text(edit(chosen.text))
@@ -360,10 +363,7 @@ def learn(programs):
     """Each test by itself: how long it takes and what it reaches."""
     learnt, told = [], WORK / "reached"
     for name, path in programs:
-        if name in LEFT_OUT:
-            continue
-        if name in MEASURING:
-            learnt.append(Test(name, path, [], float("inf"), None))
+        if name in LEFT_OUT | MEASURING:
             continue
         for arguments in tests_of(path):
             told.unlink(missing_ok=True)
@@ -402,20 +402,16 @@ class Order:
             return -caught[test.name], not test.name.startswith(own), cost
 
         spent = 0.0
-        reaching = (test for test in self.tests if test.reaches and function in test.reaches)
+        reaching = (test for test in self.tests if function in test.reaches)
         for test in sorted(reaching, key=rank):
             if self.thorough or test.took <= QUICK and spent <= ENOUGH:
                 spent += test.took
                 yield test
-        yield from (test for test in self.tests if test.reaches is None)
 
     def attempt(self, mutant):
         for test in self.of(mutant):
             patience = min(max(PATIENCE, 20 * test.took), 60.0)
             outcome = run(test.path, {VARIABLE: str(mutant["id"])}, patience, test.arguments)
-            if outcome != "missed" and test.reaches is None:
-                # They know of limits of time, too.
-                outcome = run(test.path, {VARIABLE: str(mutant["id"])}, patience, test.arguments)
             if outcome != "missed":
                 for where in (mutant["reached_as"], module_of(mutant)):
                     self.catches[where][test.name] += 1
@@ -458,6 +454,25 @@ def one_by_one(apart):
         shutil.copy(ROOT / mutant["file"], path)
 
 
+def against_heap(mutants):
+    """What measures the whole process against those that nothing else caught."""
+    built = Build(mutants, [word for name in sorted(MEASURING) for word in ("--test", name)], False)
+    programs = [(name, path) for name, path in built.programs if name in MEASURING]
+    for name, path in programs:
+        if run(path, {}, 60.0) != "missed":
+            sys.exit(f"{name} fails without any change")
+    for mutant in mutants:
+        if mutant["id"] in built.unviable | built.apart | built.elsewhere:
+            continue
+        for name, path in programs:
+            # Twice: they know of limits of time, too.
+            outcomes = [run(path, {VARIABLE: str(mutant["id"])}, 30.0) for _ in range(2)]
+            if "missed" not in outcomes:
+                note(mutant, outcomes[0], name)
+                print(f"caught  {mutant['name']}", flush=True)
+                break
+
+
 def report(all_mutants):
     found = known()
     by_file = collections.defaultdict(collections.Counter)
@@ -487,6 +502,7 @@ def main():
     )
     arguments.add_argument("--only", default="", help="those in whose name this expression is found")
     arguments.add_argument("--survivors", action="store_true", help="those missed, with every test")
+    arguments.add_argument("--heap", action="store_true", help="those missed, with what measures")
     arguments.add_argument("--missed", action="store_true", help="those missed, too")
     arguments.add_argument("--again", action="store_true", help="those that have an outcome, too")
     arguments.add_argument("--report", action="store_true", help="only what is known so far")
@@ -507,13 +523,17 @@ def main():
         outcome = found.get(mutant["key"], {"outcome": None})["outcome"]
         if not re.search(options.only, mutant["name"]):
             return False
-        if options.survivors:
+        if options.survivors or options.heap:
             return outcome == "missed"
         return options.again or outcome is None or options.missed and outcome == "missed"
 
     due = [mutant for mutant in all_mutants if is_due(mutant)]
     print(f"{len(due)} of {len(all_mutants)} changes to try; building", flush=True)
     copy_tree()
+    if options.heap:
+        against_heap(due)
+        report(all_mutants)
+        return
     built = Build(due, ["--lib", "--tests"])
     began = time.monotonic()
     tests = learn(built.programs)
