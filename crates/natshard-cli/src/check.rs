@@ -14,7 +14,8 @@ use crate::config::{self, Faults, Loaded, grouped, plural};
 use crate::exit::Exit;
 use crate::foreign::{self, plain};
 use crate::paint::Table;
-use crate::terminal::{Terminal, is_stdin, print};
+use crate::stdin::is_stdin;
+use crate::terminal::{Terminal, print};
 
 /// What `natshard check` takes.
 #[derive(Args, Debug)]

@@ -7,8 +7,6 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use clap::error::{ContextKind, ContextValue};
-
 /// Whether a character does no more than stand there.
 fn is_plain(it: char) -> bool {
     let hides_or_turns = matches!(
@@ -54,28 +52,6 @@ pub(crate) fn in_place(text: &str) -> Cow<'_, str> {
         true => Cow::Borrowed(text),
         false => Cow::Owned(text.chars().map(stand_in).collect()),
     }
-}
-
-/// What is wrong with the command line, which is quoted there.
-pub(crate) fn usage(mut error: clap::Error) -> clap::Error {
-    let quoted: Vec<_> = error
-        .context()
-        .filter_map(|(kind, value)| match value {
-            ContextValue::String(text) => match plain(text) {
-                Cow::Owned(plain) => Some((kind, ContextValue::String(plain))),
-                Cow::Borrowed(_) => None,
-            },
-            _ => None,
-        })
-        .collect();
-    if !quoted.is_empty() {
-        // The words again, among those of clap.
-        error.remove(ContextKind::Suggested);
-    }
-    for (kind, value) in quoted {
-        error.insert(kind, value);
-    }
-    error
 }
 
 #[cfg(test)]

@@ -16,13 +16,16 @@ mod paint;
 mod plan;
 mod replay;
 mod report;
+mod stdin;
 mod terminal;
 mod trace;
 mod verify;
 
+use std::borrow::Cow;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory as _, Parser as _};
 
 use cli::{Cli, Command};
@@ -37,7 +40,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             let code = error.exit_code() as u8;
             // `--help` and `--version` are among these; a reader that went away is not a failure.
-            let _ = foreign::usage(error).print();
+            let _ = plainly(error).print();
             return ExitCode::from(code);
         }
     };
@@ -47,6 +50,28 @@ pub fn main() -> ExitCode {
         Exit::of(&error)
     });
     exit.into()
+}
+
+/// What is wrong with the command line, which is quoted there.
+fn plainly(mut error: clap::Error) -> clap::Error {
+    let quoted: Vec<_> = error
+        .context()
+        .filter_map(|(kind, value)| match value {
+            ContextValue::String(text) => match foreign::plain(text) {
+                Cow::Owned(plain) => Some((kind, ContextValue::String(plain))),
+                Cow::Borrowed(_) => None,
+            },
+            _ => None,
+        })
+        .collect();
+    if !quoted.is_empty() {
+        // The words again, among those of clap.
+        error.remove(ContextKind::Suggested);
+    }
+    for (kind, value) in quoted {
+        error.insert(kind, value);
+    }
+    error
 }
 
 fn run(cli: Cli, terminal: Terminal) -> Result<Exit> {

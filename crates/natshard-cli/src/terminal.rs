@@ -8,6 +8,7 @@ use clap::ColorChoice;
 
 use crate::exit::Coded;
 use crate::foreign;
+use crate::stdin::is_stdin;
 
 /// What the two streams can do.
 #[derive(Clone, Copy, Debug)]
@@ -54,11 +55,6 @@ impl Terminal {
         // Whoever closed stderr does not want to hear that it is closed.
         let _ = io::stderr().write_all(text.as_bytes());
     }
-}
-
-/// Whether a name on the command line means stdin; a file of that name is `./-`.
-pub(crate) fn is_stdin(path: &Path) -> bool {
-    path == Path::new("-")
 }
 
 /// Stdin named twice: there is nothing left of it the second time.

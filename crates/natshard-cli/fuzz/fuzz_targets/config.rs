@@ -17,6 +17,12 @@ use natshard::Engine;
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/config/mod.rs"]
 mod config;
+// What it needs of the rest.
+#[allow(dead_code)]
+#[path = "../../src/foreign.rs"]
+mod foreign;
+#[path = "../../src/stdin.rs"]
+mod stdin;
 
 fuzz_target!(|bytes: &[u8]| {
     match config::from_bytes(Path::new("fuzz.toml"), bytes.to_vec()) {

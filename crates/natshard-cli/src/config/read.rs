@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::diagnostic::{Diagnostic, Source};
 use super::{Faults, Unreadable};
-use crate::terminal::is_stdin;
+use crate::stdin::is_stdin;
 
 /// Largest configuration taken, in bytes.
 pub(crate) const MAX_BYTES: u64 = 4 << 20;

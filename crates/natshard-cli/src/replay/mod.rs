@@ -43,7 +43,8 @@ use crate::capture::Source;
 use crate::cli::{Format, ReplayArgs};
 use crate::config;
 use crate::exit::{Coded, Exit};
-use crate::terminal::{Terminal, is_stdin, print, refuse_two_of_stdin};
+use crate::stdin::is_stdin;
+use crate::terminal::{Terminal, print, refuse_two_of_stdin};
 use plan::Plan;
 
 /// The capture that is part of the program.

@@ -11,7 +11,7 @@ use super::progress::Progress;
 use super::question::Question;
 use super::run::{Change, Configured, Kept, Run};
 use crate::events::{Clock, End, EventRecord, Header, Line, Lost, SCHEMA_VERSION};
-use crate::terminal::is_stdin;
+use crate::stdin::is_stdin;
 
 /// The longest line that is believed; a header with thousands of pools fits.
 const LONGEST: usize = 16 << 20;
