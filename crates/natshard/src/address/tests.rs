@@ -161,7 +161,9 @@ fn who_asks_for_nothing_but_an_address_is_served_from_the_book() {
 fn where_each_lease_is_told_nobody_is_served_from_the_book() {
     let telling = EventConfig::new(64).leases(true);
     let (_engine, shard, request) = served(config().events(telling).pool(pool("p")));
-    assert_eq!(shard.worker().quick_address_index(&request), None);
+    for request in [request, request.near_port(1100), request.control()] {
+        assert_eq!(shard.worker().quick_address_index(&request), None);
+    }
 }
 
 /// Whoever had a port after that ends the alarm, which is the long way's.
