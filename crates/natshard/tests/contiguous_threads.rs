@@ -117,6 +117,7 @@ fn sets_and_singles_of_racing_threads_are_disjoint_and_nothing_is_lost() {
     assert!(seen(1) > 100, "and refused");
     let census = engine.census();
     assert!(census.total.balances(), "{}", census.total);
+    assert_eq!(census.contradictions, 0);
     assert_eq!(census.total.leased, held.len() as u64);
     let marked = cells
         .0

@@ -67,6 +67,7 @@ impl Oracle {
 fn assert_census(engine: &Engine, leased: usize, cooling: usize) {
     let census = engine.census();
     assert!(census.total.balances(), "{}", census.total);
+    assert_eq!(census.contradictions, 0);
     assert_eq!(
         (census.total.leased, census.total.cooling),
         (leased as u64, cooling as u64)
@@ -314,6 +315,7 @@ fn threads_churn_with_a_moving_clock_and_nothing_is_lost_or_doubled() {
     let left = given.into_inner().unwrap();
     let census = engine.census();
     assert!(census.total.balances(), "{}", census.total);
+    assert_eq!(census.contradictions, 0);
     assert_eq!(census.total.leased, left.len() as u64);
     assert_eq!(census.total.unissued, 0);
     drop(left);

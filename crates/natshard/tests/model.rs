@@ -407,6 +407,7 @@ impl World {
         }
         let census = self.engine.census();
         assert!(census.total.balances(), "{}", census.total);
+        assert_eq!(census.contradictions, 0);
         assert!(census.draining.balances(), "{}", census.draining);
         for pool in census.pools.values() {
             assert!(pool.balances(), "{pool}");

@@ -53,6 +53,7 @@ fn f29_a_pool_drains_keeps_its_leases_and_comes_back() {
     let census = engine.census();
     assert_eq!((census.draining.leased, census.draining.unissued), (300, 0));
     assert!(census.total.balances() && census.draining.balances());
+    assert_eq!(census.contradictions, 0);
 
     // Back while its leases live: same number, and nothing of theirs is given out again.
     engine.reconfigure(config(&[a.clone(), b.clone()])).unwrap();
@@ -201,4 +202,5 @@ fn f02_overlaps_change_under_load_without_a_duplicate() {
     let census = engine.census();
     assert_eq!((census.total.leased, census.draining.leased), (0, 0));
     assert!(census.total.balances());
+    assert_eq!(census.contradictions, 0);
 }

@@ -129,6 +129,7 @@ fn maxima_hold_and_guarantees_are_met_at_every_moment() {
     );
     let census = engine.census();
     assert!(census.total.balances(), "{}", census.total);
+    assert_eq!(census.contradictions, 0);
     assert_eq!(census.shares, engine.stats().shares);
 }
 
@@ -275,6 +276,7 @@ fn shares_change_under_load_and_the_books_stay_right() {
         });
         let census = engine.census();
         assert!(census.total.balances(), "{}", census.total);
+        assert_eq!(census.contradictions, 0);
         assert_eq!(census.shares, engine.stats().shares, "round {round}");
         reader.drain(&mut books);
     }
