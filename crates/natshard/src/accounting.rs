@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::block::{BlockRef, Mask, Phase};
+use crate::block::{BlockState, Look, Mask, PORTS, Phase};
 use crate::census::{Census, PoolCensus};
 use crate::fair;
 use crate::hints::BLOCKS;
+use crate::id::ShardId;
 use crate::inner::Inner;
 use crate::layout::{Class, Layout, SpaceLayout};
 use crate::page::Page;
@@ -13,41 +14,76 @@ use crate::portset::PortSet;
 use crate::reclaim::Pin;
 use crate::stats::{PoolStats, ShardStats, Stats};
 
-/// The unissued ports of every heating block.
-type Hands = HashMap<(*const Page, usize), Mask>;
+/// The unissued ports of every block that somebody has in hand: whose each of them are.
+type Hands = HashMap<(*const Page, usize), Vec<(ShardId, Mask)>>;
 
 fn hands(inner: &Inner) -> Hands {
     let mut hands = Hands::new();
-    for shard in &inner.shards {
+    for (number, shard) in inner.shards.iter().enumerate() {
         let trays = (0..shard.tray_count.get() as usize).filter_map(|index| shard.trays.get(index));
-        for (page, block, unissued) in trays.filter_map(|tray| tray.unissued()) {
-            let hand = hands.entry((page, block)).or_insert(Mask::EMPTY);
-            *hand = hand.or(&unissued);
+        for tray in trays {
+            let Some((page, block, unissued)) = tray.unissued() else {
+                continue;
+            };
+            // What an order holds twice is in two hands.
+            let ports = [unissued, tray.repeated()];
+            let ports = ports.into_iter().filter(|ports| !ports.is_empty());
+            let hand = hands.entry((page, block)).or_default();
+            hand.extend(ports.map(|ports| (ShardId(number as u8), ports)));
         }
     }
     hands
 }
 
-/// The ports of a block that are not free, by what becomes of them.
+/// The ports of a block that two words disagree about.
+fn contradicted(state: BlockState, look: &Look, hands: &[(ShardId, Mask)]) -> Mask {
+    let (mut wrong, mut in_hand) = (Mask::EMPTY, Mask::EMPTY);
+    for (shard, ports) in hands {
+        wrong = wrong.or(&in_hand.and(ports));
+        in_hand = in_hand.or(ports);
+        if !state.is_heated_by(*shard) {
+            wrong = wrong.or(ports);
+        }
+    }
+    match state.phase() {
+        // Whoever abandons a block leaves its ports held by nobody. None of a block that was
+        // reheated is left so.
+        Phase::Free => wrong.or(&look.owned()),
+        Phase::Heating | Phase::Cooling | Phase::Assigned => {
+            wrong.or(&in_hand.and(&look.nobodys()))
+        }
+    }
+}
+
+/// The ports of a block, by what becomes of them.
 #[derive(Clone, Copy, Default)]
 struct Parts {
+    free: Mask,
     unissued: Mask,
     leased: Mask,
     cooling: Mask,
 }
 
 impl Parts {
-    fn of(here: BlockRef<'_>, hand: &Mask) -> Self {
-        let look = here.look();
+    fn of(state: BlockState, look: &Look, hands: &[(ShardId, Mask)]) -> Self {
+        let hand = hands
+            .iter()
+            .fold(Mask::EMPTY, |all, (_, ports)| all.or(ports));
         let released = look.nobodys();
-        let (cooling, unissued) = match here.state().phase() {
+        let (cooling, unissued) = match state.phase() {
             Phase::Heating | Phase::Cooling => (released, hand.without(&released)),
             // In nobody's hand: who comes first takes one.
             Phase::Assigned => (look.stamped(), released.without(&look.stamped())),
-            Phase::Free => return Parts::default(),
+            Phase::Free => {
+                return Parts {
+                    free: Mask::FULL,
+                    ..Parts::default()
+                };
+            }
         };
         let leased = Mask::FULL.without(&released).without(&unissued);
         Parts {
+            free: Mask::EMPTY,
             unissued,
             leased,
             cooling,
@@ -57,6 +93,7 @@ impl Parts {
     fn count(&self, within: &Mask) -> PoolCensus {
         let count = |mask: &Mask| u64::from(mask.and(within).count());
         PoolCensus {
+            free: count(&self.free),
             unissued: count(&self.unissued),
             leased: count(&self.leased),
             cooling: count(&self.cooling),
@@ -65,24 +102,15 @@ impl Parts {
     }
 }
 
-/// Counts capacity, exclusions and, for now, everything else as free.
-fn capacity(range: &PortSet, lease: &PortSet, addresses: u64) -> PoolCensus {
-    let (capacity, free) = (range.len() * addresses, lease.len() * addresses);
+/// Capacity and exclusions of a class, and the ports of those of its addresses that are not open.
+fn outline(range: &PortSet, lease: &PortSet, addresses: u64, opened: u64) -> PoolCensus {
     PoolCensus {
-        capacity,
-        free,
-        excluded: capacity - free,
+        capacity: range.len() * addresses,
+        // Saturating: of more pages than addresses the books do not balance.
+        free: lease.len() * addresses.saturating_sub(opened),
+        excluded: (range.len() - lease.len()) * addresses,
         ..PoolCensus::default()
     }
-}
-
-/// Moves what is not free out of `free`.
-fn take_from_free(census: &mut PoolCensus, busy: PoolCensus) {
-    // Saturating: a census taken while shards work may see a port twice.
-    census.free = census
-        .free
-        .saturating_sub(busy.unissued + busy.leased + busy.cooling);
-    *census += busy;
 }
 
 fn union(class: &Class, part: impl Fn(&crate::layout::Share) -> &PortSet) -> PortSet {
@@ -95,7 +123,7 @@ fn union(class: &Class, part: impl Fn(&crate::layout::Share) -> &PortSet) -> Por
 
 pub(crate) fn census(inner: &Inner, pin: &Pin<'_>) -> Census {
     let layout = inner.layout.load_full();
-    let hands = hands(inner);
+    let mut hands = hands(inner);
     let mut census = Census::default();
     let mut pools: Vec<PoolCensus> = Vec::new();
     let size = layout
@@ -111,39 +139,57 @@ pub(crate) fn census(inner: &Inner, pin: &Pin<'_>) -> Census {
             .get(space.id.0 as usize)
             .unwrap_or(&nothing);
         let mut unions: HashMap<*const Class, PortSet> = HashMap::new();
+        let mut opened: HashMap<*const Class, u64> = HashMap::new();
         for class in &here.classes {
-            for share in &class.shares {
-                pools[share.pool.as_index()] +=
-                    capacity(&share.range, &share.lease, class.addresses);
-            }
             let lease = union(class, |share| &share.lease);
-            census.total += capacity(&union(class, |share| &share.range), &lease, class.addresses);
             unions.insert(std::ptr::from_ref(class), lease);
         }
         for record in space.records() {
             let Some(page) = record.page() else { continue };
             let class = here.class(record.key);
             let union = class.and_then(|class| unions.get(&std::ptr::from_ref(class)));
+            if let Some(class) = class {
+                *opened.entry(std::ptr::from_ref(class)).or_default() += 1;
+            }
+            let mut free_blocks = 0;
             for block in 0..BLOCKS {
                 let held = page.block(block);
-                match held.state().phase() {
-                    Phase::Free => census.blocks.free += 1,
+                let (state, look) = (held.state(), held.look());
+                match state.phase() {
+                    Phase::Free => free_blocks += 1,
                     Phase::Heating => census.blocks.heating += 1,
                     Phase::Cooling => census.blocks.cooling += 1,
                     Phase::Assigned => census.blocks.assigned += 1,
                 }
-                let hand = hands.get(&(std::ptr::from_ref(page), block));
-                let parts = Parts::of(held, hand.unwrap_or(&Mask::EMPTY));
+                let hand = hands.remove(&(std::ptr::from_ref(page), block));
+                let hand = hand.unwrap_or_default();
+                let parts = Parts::of(state, &look, &hand);
                 for share in class.iter().flat_map(|class| &class.shares) {
-                    let busy = parts.count(&share.lease.block(block));
-                    take_from_free(&mut pools[share.pool.as_index()], busy);
+                    pools[share.pool.as_index()] += parts.count(&share.lease.block(block));
                 }
                 let leasable = union.map_or(Mask::EMPTY, |union| union.block(block));
-                take_from_free(&mut census.total, parts.count(&leasable));
-                add_draining(&mut census.draining, held, &parts, &leasable);
+                census.total += parts.count(&leasable);
+                add_draining(&mut census.draining, &look, &parts, &leasable);
+                census.contradictions += u64::from(contradicted(state, &look, &hand).count());
             }
+            census.blocks.free += free_blocks;
+            let counted = page.count_free_now() as u64;
+            census.contradictions += counted.abs_diff(free_blocks) * PORTS as u64;
+        }
+        for class in &here.classes {
+            let (addresses, key) = (class.addresses, std::ptr::from_ref(class));
+            let opened = opened.get(&key).copied().unwrap_or(0);
+            for share in &class.shares {
+                pools[share.pool.as_index()] +=
+                    outline(&share.range, &share.lease, addresses, opened);
+            }
+            let range = union(class, |share| &share.range);
+            census.total += outline(&range, &unions[&key], addresses, opened);
         }
     }
+    // Of pages that are open no longer.
+    let lost = hands.into_values().flatten();
+    census.contradictions += lost.map(|(_, ports)| u64::from(ports.count())).sum::<u64>();
     census.shares = fair::in_blocks(inner, &layout, pin);
     for pool in layout.pools() {
         census
@@ -154,11 +200,16 @@ pub(crate) fn census(inner: &Inner, pin: &Pin<'_>) -> Census {
 }
 
 /// Ports that no pool may lease: those leased, in a hand, or released and resting.
-fn add_draining(draining: &mut PoolCensus, here: BlockRef<'_>, parts: &Parts, leasable: &Mask) {
+fn add_draining(draining: &mut PoolCensus, look: &Look, parts: &Parts, leasable: &Mask) {
     let outside = Mask::FULL.without(leasable);
     let cooling = parts.cooling.and(&outside);
-    let cooling = cooling.and(&here.look().stamped());
-    let busy = Parts { cooling, ..*parts }.count(&outside);
+    let cooling = cooling.and(&look.stamped());
+    let busy = Parts {
+        free: Mask::EMPTY,
+        cooling,
+        ..*parts
+    };
+    let busy = busy.count(&outside);
     draining.capacity += busy.unissued + busy.leased + busy.cooling;
     *draining += busy;
 }
@@ -175,7 +226,9 @@ pub(crate) fn draining(inner: &Inner, layout: &Layout, _pin: &Pin<'_>) -> (u64, 
             let mut here = 0;
             for block in 0..BLOCKS {
                 let hand = hands.get(&(std::ptr::from_ref(page), block));
-                let parts = Parts::of(page.block(block), hand.unwrap_or(&Mask::EMPTY));
+                let hand = hand.map_or(&[][..], |hand| hand);
+                let held = page.block(block);
+                let parts = Parts::of(held.state(), &held.look(), hand);
                 let leasable = leasable
                     .as_ref()
                     .map_or(Mask::EMPTY, |ports| ports.block(block));
@@ -253,3 +306,6 @@ pub(crate) fn stats(inner: &Inner) -> Stats {
         lost_events: ground.events.as_ref().map_or(0, |events| events.lost()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,6 +68,11 @@ pub struct Census {
     /// Who holds what of each pool that shares its blocks out (tenants, headroom, or a threshold),
     /// by pool name and protocol; counted from the blocks themselves.
     pub shares: BTreeMap<String, Vec<PoolShares>>,
+    /// Ports that two words disagree about: in two hands, in the hand of a shard that does not heat
+    /// their block, in a hand though nobody's, issued though their block is free, or of free blocks
+    /// that their address does not count. Zero at quiescence, whatever was done before; a snapshot
+    /// without that promise while shards work.
+    pub contradictions: u64,
     /// How many blocks (of opened addresses, all protocols) are free, heating and cooling.
     pub blocks: BlockCensus,
 }

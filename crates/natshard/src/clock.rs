@@ -254,8 +254,8 @@ impl Clock {
 
     /// The current slice.
     ///
-    /// Whoever judges a rest must read this *after* the bits of the block: then no release whose
-    /// bit was seen bears a later slice.
+    /// Whoever judges a rest must read this *after* the bytes of the block: then no release whose
+    /// byte was seen bears a later slice.
     #[inline]
     pub(crate) fn slice(&self) -> u64 {
         self.moment().slice()

@@ -23,8 +23,8 @@ pub(crate) use closing::Closing;
 
 /// The blocks of one open address.
 ///
-/// Freed through the epoch once all of its blocks are closed, or, when the engine has gone, once
-/// its last lease is.
+/// Freed through the epoch once it is [gone](Closing), all of its blocks being free, or, when the
+/// engine has gone, once its last lease is.
 #[derive(Debug)]
 pub struct Page {
     pub(crate) ground: Arc<Ground>,

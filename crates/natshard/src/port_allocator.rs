@@ -49,6 +49,19 @@ impl Tray {
         Some((page, self.block.get() as usize, ports))
     }
 
+    /// The ports that are among the unissued ones twice: none, if all is well.
+    pub(crate) fn repeated(&self) -> Mask {
+        let (mut seen, mut repeated) = (Mask::EMPTY, Mask::EMPTY);
+        for place in 0..self.left.get() as usize {
+            let port = self.order.get(place) as usize;
+            if seen.contains(port) {
+                repeated.insert(port);
+            }
+            seen.insert(port);
+        }
+        repeated
+    }
+
     /// The pool leased for, and how many ports were issued since the block was taken on.
     pub(crate) fn issued(&self) -> Option<(PoolId, u64)> {
         let pool = PoolId(self.pool.get() as u16);
@@ -274,6 +287,13 @@ impl PortAllocator {
         self.tray()
             .unissued()
             .map_or(Mask::EMPTY, |(_, _, ports)| ports)
+    }
+
+    /// Has one place of the order hold what another one holds.
+    #[cfg(test)]
+    pub(crate) fn repeat(&self, place: usize, of: usize) {
+        let order = &self.tray().order;
+        order.set(place, order.get(of));
     }
 
     /// Lets go of the block.

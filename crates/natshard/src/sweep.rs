@@ -368,8 +368,8 @@ impl Work<'_> {
 
     /// Gives back the memory of one address that has been free for a hold-down.
     ///
-    /// While its blocks are closed nobody can have them, so another free address is left open
-    /// beside it, which serves whoever asks in that moment. A retired region serves nobody.
+    /// Another free address is left open beside it, so that who asks next need not open one anew. A
+    /// retired region serves nobody.
     fn close_one(&mut self, region: &Arc<Region>, now: u64, retired: bool) {
         if !retired && region.open.get() <= region.keep_open {
             return;

@@ -3,9 +3,9 @@
 //! Call sites choose no memory ordering; the wrapper they use does, once:
 //!
 //! * [`Word`], [`Flag`] and [`Link`] carry the protocol. Nearly every step of it is "write mine,
-//!   then read yours" (release a port, then look at the phase; clear a hint, then look at the
-//!   block again), which needs a total order, so all of their operations are sequentially
-//!   consistent. On x86-64 that costs nothing for loads and read-modify-writes; a plain store
+//!   then read yours" (clear a hint, then look at the block again; give back a port that need not
+//!   rest, then look at the phase), which needs a total order, so all of their operations are
+//!   sequentially consistent. On x86-64 that costs nothing for loads and read-modify-writes; a plain store
 //!   becomes an exchange, and none stands on the hot path.
 //! * [`Bytes`], [`Row`] and [`Small`] are relaxed where nothing else is said: each value is written
 //!   before, and read after, an operation on the `Word` that hands it over, and that operation

@@ -228,6 +228,7 @@ fn members_of_a_set_are_leases_by_themselves() {
     drop(burst);
     let census = engine.census();
     assert!(census.total.balances(), "{}", census.total);
+    assert_eq!(census.contradictions, 0);
     assert_eq!(census.total.leased, 256);
 }
 
@@ -418,6 +419,7 @@ fn random_use_of_50_80_and_95_percent_leaves_every_set_there_is_room_for() {
         drop(burst);
         let census = used.engine.census();
         assert!(census.total.balances(), "{}", census.total);
+        assert_eq!(census.contradictions, 0);
         assert_eq!(census.total.leased, used.leases.len() as u64);
     }
 }

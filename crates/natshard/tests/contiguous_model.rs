@@ -361,6 +361,7 @@ impl World {
         }
         let census = self.engine.census();
         assert!(census.total.balances(), "{}", census.total);
+        assert_eq!(census.contradictions, 0);
         assert_eq!(census.total.leased, self.held.len() as u64);
     }
 }

@@ -134,6 +134,7 @@ fn agree(engine: &Engine, books: &EventBooks, leases: bool) {
     assert_eq!(books.events_lost(), 0);
     let census = engine.census();
     assert!(census.total.balances(), "{}", census.total);
+    assert_eq!(census.contradictions, 0);
     let leased: u64 = books.pools().map(|(_, books)| books.leased()).sum();
     if leases {
         assert_eq!(leased, census.total.leased + census.draining.leased);

@@ -90,7 +90,9 @@ fn run(pool: PoolConfig) -> (Vec<AllocError>, u64, u64) {
     }
     drop(others);
     drop(loot);
-    assert!(engine.census().total.balances());
+    let census = engine.census();
+    assert!(census.total.balances(), "{}", census.total);
+    assert_eq!(census.contradictions, 0);
     (refusals, had, flooded)
 }
 

@@ -63,7 +63,9 @@ fn every_port_is_had_once_and_again_after_its_rest() {
         let now = round * 2 * HOLD;
         let mut leases = all(&mut shard, &request, now);
         assert_eq!(distinct(&leases).len(), 4 * 9_000);
-        assert!(engine.census().total.balances());
+        let census = engine.census();
+        assert!(census.total.balances(), "{}", census.total);
+        assert_eq!(census.contradictions, 0);
         shard.burst(at(now)).release_batch(&mut leases);
         assert_eq!(all(&mut shard, &request, now).len(), 0, "they rest");
     }
@@ -79,7 +81,9 @@ fn what_is_in_hand_comes_when_others_ask() {
     drop(first.burst(at(0)));
     leases.extend(all(&mut second, &request, 0));
     assert_eq!(distinct(&leases).len(), 1_024);
-    assert!(engine.census().total.balances());
+    let census = engine.census();
+    assert!(census.total.balances(), "{}", census.total);
+    assert_eq!(census.contradictions, 0);
 }
 
 #[test]
@@ -110,6 +114,7 @@ fn ports_come_out_of_many_blocks_and_idle_gives_them_back() {
     drop(burst);
     let census = engine.census();
     assert!(census.total.balances());
+    assert_eq!(census.contradictions, 0);
     assert!(
         (3_500..=4_200).contains(&census.total.unissued),
         "{census:?}"
@@ -117,6 +122,7 @@ fn ports_come_out_of_many_blocks_and_idle_gives_them_back() {
     shard.idle(at(3 * HOLD));
     let census = engine.census();
     assert!(census.total.balances());
+    assert_eq!(census.contradictions, 0);
     assert_eq!(census.total.unissued, 0);
     assert_eq!(census.total.leased, (live.len() + next.len()) as u64);
 }

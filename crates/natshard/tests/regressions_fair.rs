@@ -489,7 +489,9 @@ fn tuples_are_never_given_out_twice_by_a_pool_that_turns() {
             burst.release(lease);
         }
         drop(burst);
-        assert!(engine.census().total.balances());
+        let census = engine.census();
+        assert!(census.total.balances(), "{}", census.total);
+        assert_eq!(census.contradictions, 0);
     }
     drop(held);
     for round in 0..4 {

@@ -56,6 +56,7 @@ fn drain(engine: &Engine) -> Vec<Event> {
 fn balances(engine: &Engine) {
     let census = engine.census();
     assert!(census.total.balances(), "{}", census.total);
+    assert_eq!(census.contradictions, 0);
     for (name, pool) in &census.pools {
         assert!(pool.balances(), "{name}: {pool}");
     }

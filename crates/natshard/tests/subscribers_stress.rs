@@ -451,6 +451,7 @@ fn agree(
 ) {
     let census = engine.census();
     assert!(census.total.balances(), "{}", census.total);
+    assert_eq!(census.contradictions, 0);
     for pool in census.pools.values() {
         assert!(pool.balances(), "{pool}");
     }

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use natshard::{
-    AllocError, Census, ConfigFault, Engine, EngineConfig, Family, PoolConfig, PortOrder, Protocol,
-    Reason, ReleaseError, Request, ShardError, Strictness, Tick,
+    AllocError, Census, ConfigFault, Engine, EngineConfig, Family, Lease, PoolConfig, PortOrder,
+    Protocol, Reason, ReleaseError, Request, Shard, ShardError, Strictness, Tick,
 };
 
 const HOLD: u64 = 120_000;
@@ -29,6 +29,7 @@ fn engine(shards: usize, pool: PoolConfig) -> Engine {
 fn balanced(engine: &Engine) -> Census {
     let census = engine.census();
     assert!(census.total.balances(), "total: {}", census.total);
+    assert_eq!(census.contradictions, 0);
     assert!(census.draining.balances(), "draining: {}", census.draining);
     for (name, pool) in &census.pools {
         assert!(pool.balances(), "{name}: {pool}");
@@ -207,6 +208,13 @@ fn tokens_of_an_earlier_life_of_an_address_are_stale() {
     }
     assert_eq!(tokens.len(), 4 * 2048);
     assert_eq!(balanced(&engine).total.leased, 0);
+    let closed: u64 = engine
+        .stats()
+        .shards
+        .iter()
+        .map(|shard| shard.addresses_closed)
+        .sum();
+    assert!(closed > 0, "each life was the first one of its address");
 }
 
 #[test]
@@ -419,25 +427,42 @@ fn f24_a_dropped_or_panicking_shard_gives_its_block_back() {
 fn leases_outlive_shard_and_engine() {
     let engine = engine(1, small());
     let request = Request::new(engine.pool("p").unwrap(), Protocol::Tcp);
+    let lease = |shard: &mut Shard, leases: &mut Vec<Lease>, count| {
+        let had = shard.burst(at(0)).allocate_batch(&request, count, leases);
+        assert_eq!(had, Ok(count));
+    };
+    let distinct = |leases: &[Lease]| leases.iter().map(Lease::addr).collect::<HashSet<_>>();
+    let drop_on_two_threads = |mut leases: Vec<Lease>| {
+        std::thread::scope(|scope| {
+            let half = leases.split_off(leases.len() / 2);
+            scope.spawn(move || drop(half));
+            scope.spawn(move || drop(leases));
+        });
+    };
+    // The shard goes, and the engine is there to be asked.
     let mut shard = engine.shard(0).unwrap();
     let mut leases = Vec::new();
-    shard
-        .burst(at(0))
-        .allocate_batch(&request, 1000, &mut leases)
-        .unwrap();
-    drop(engine);
-    shard
-        .burst(at(0))
-        .allocate_batch(&request, 500, &mut leases)
-        .unwrap();
+    lease(&mut shard, &mut leases, 1000);
     drop(shard);
-    let addrs: HashSet<_> = leases.iter().map(natshard::Lease::addr).collect();
-    assert_eq!(addrs.len(), 1500);
-    std::thread::scope(|scope| {
-        let half = leases.split_off(750);
-        scope.spawn(move || drop(half));
-        scope.spawn(move || drop(leases));
-    });
+    let census = balanced(&engine).total;
+    assert_eq!((census.leased, census.unissued), (1000, 0));
+    drop_on_two_threads(leases);
+    let census = balanced(&engine).total;
+    // Four blocks, of which 24 ports were put back.
+    assert_eq!((census.leased, census.cooling), (0, 1024));
+    assert_eq!(engine.stats().dropped_leases, 1000);
+
+    // Nobody can ask any more. What becomes of the memory is asked of the heap (`footprint`).
+    let mut shard = engine.shard(0).unwrap();
+    let mut leases = Vec::new();
+    lease(&mut shard, &mut leases, 700);
+    assert_eq!(balanced(&engine).total.leased, 700);
+    drop(engine);
+    lease(&mut shard, &mut leases, 300);
+    let before = distinct(&leases);
+    drop(shard);
+    assert_eq!((distinct(&leases), before.len()), (before, 1000));
+    drop_on_two_threads(leases);
 }
 
 #[test]

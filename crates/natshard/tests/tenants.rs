@@ -68,6 +68,7 @@ fn rest(engine: &Engine, shards: &mut [Shard], now: &mut u64) {
 fn shares(engine: &Engine) -> PoolShares {
     let census = engine.census();
     assert!(census.total.balances(), "{}", census.total);
+    assert_eq!(census.contradictions, 0);
     assert_eq!(census.shares, engine.stats().shares, "blocks and books");
     census.shares["p"][Protocol::Tcp.as_index()].clone()
 }

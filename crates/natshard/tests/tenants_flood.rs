@@ -134,6 +134,7 @@ fn run(pool: PoolConfig, flood_on: Option<usize>) -> Outcome {
     };
     let census = engine.census();
     assert!(census.total.balances(), "{}", census.total);
+    assert_eq!(census.contradictions, 0);
     assert_eq!(census.shares, stats.shares);
     outcome
 }

@@ -405,6 +405,7 @@ impl World {
     fn check(&self) {
         let census = self.engine.census();
         assert!(census.total.balances(), "{}", census.total);
+        assert_eq!(census.contradictions, 0);
         assert_eq!(
             census.total.leased + census.draining.leased,
             self.held.len() as u64

@@ -410,6 +410,7 @@ fn subscribers(seed: u64, reach: &Reach<2>) {
     let held = all_shards(&world, seed, work, |_| ());
     let census = world.engine.census();
     assert!(census.total.balances(), "{}", census.total);
+    assert_eq!(census.contradictions, 0);
     assert_eq!(census.total.leased, held.len() as u64);
     drop(held);
     let mut shard = world.engine.shard(0).unwrap();

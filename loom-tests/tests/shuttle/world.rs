@@ -117,6 +117,7 @@ impl World {
     pub fn settle(&self, held: Vec<Lease>, name: &str, ports: usize) {
         let census = self.engine.census();
         assert!(census.total.balances(), "{}", census.total);
+        assert_eq!(census.contradictions, 0);
         assert!(census.draining.balances(), "{}", census.draining);
         let leased = census.total.leased + census.draining.leased;
         assert_eq!(leased, held.len() as u64, "{}", census.total);
@@ -140,6 +141,7 @@ impl World {
         assert_eq!(all.len(), ports, "not every port came back");
         let census = self.engine.census();
         assert!(census.total.balances(), "{}", census.total);
+        assert_eq!(census.contradictions, 0);
     }
 
     pub fn fill(&self, shard: &mut Shard, request: &Request, now: u64) -> Vec<Lease> {

@@ -13,6 +13,12 @@ pub(crate) fn imbalances(census: &Census) -> Vec<String> {
         .filter_map(|(name, books)| check(&format!("pool {name}"), books))
         .collect();
     faults.extend(check("all pools", &census.total));
+    if census.contradictions > 0 {
+        let ports = census.contradictions;
+        faults.push(format!(
+            "the engine's words contradict each other about {ports} ports"
+        ));
+    }
     faults
 }
 
@@ -59,6 +65,13 @@ mod tests {
         census.total.free -= 1;
         census.pools.get_mut("wan").unwrap().free -= 1;
         assert_eq!(imbalances(&census).len(), 2);
+    }
+
+    #[test]
+    fn words_that_contradict_each_other_are_caught() {
+        let mut census = balanced();
+        census.contradictions = 3;
+        assert_eq!(imbalances(&census).len(), 1);
     }
 
     #[test]

@@ -251,4 +251,5 @@ fn f24_the_engine_has_every_lease_back_when_a_function_is_dropped() {
     drop(lab);
     let census = engine.census();
     assert_eq!((census.total.leased, census.total.balances()), (0, true));
+    assert_eq!(census.contradictions, 0);
 }

@@ -75,6 +75,7 @@ impl Make for NatDefaultAllocator {
     fn leased(&self) -> u64 {
         let census = self.engine().census();
         assert!(census.total.balances(), "{}", census.total);
+        assert_eq!(census.contradictions, 0);
         census.total.leased + census.draining.leased
     }
 

@@ -171,6 +171,8 @@ fn change(plan: &Plan, shared: &Shared<'_>, end: Instant) -> u64 {
 fn settle(plan: &Plan, engine: &Engine, held: Vec<Lease>, now: u64, thrown: u64) {
     let census = engine.census();
     assert!(census.total.balances(), "{}", census.total);
+    // A block may have been counted and not claimed, or the other way round.
+    assert!(thrown > 0 || census.contradictions == 0, "{census:?}");
     assert!(census.draining.balances(), "{}", census.draining);
     for (name, pool) in &census.pools {
         assert!(pool.balances(), "{name}: {pool}");
@@ -214,6 +216,7 @@ fn settle(plan: &Plan, engine: &Engine, held: Vec<Lease>, now: u64, thrown: u64)
         );
         return;
     }
+    assert_eq!(census.contradictions, 0);
     assert_eq!(had, capacity, "not every port came back");
     assert_eq!(census.total.leased, capacity);
     let left = engine.subscribers();

@@ -3,6 +3,9 @@
 use super::{Mask, PORTS};
 use crate::clock::{Moment, stamp};
 
+/// What tells marks of owners from all else, of sixteen bytes.
+const OWNERS: u128 = u128::from_ne_bytes([0x80; 16]);
+
 /// The bytes of a block's ports, as they were.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Look(pub(super) [u8; PORTS]);
@@ -37,6 +40,25 @@ impl Look {
         let idle = idle.filter(|&(_, &byte)| byte == stamp::IDLE);
         self.nobodys()
             .without(&idle.map(|(port, _)| port).collect())
+    }
+
+    /// The ports that a shard issued from a reheated or assigned block, and that nobody gave back.
+    pub(crate) fn owned(&self) -> Mask {
+        let is_owned = |byte: u8| stamp::owner(byte).is_some();
+        let mut owned = Mask::EMPTY;
+        for (chunk, bytes) in self.0.chunks(16).enumerate() {
+            // Hardly ever any: a census asks this of every free block.
+            let wide = bytes.try_into().map(u128::from_ne_bytes);
+            if wide.is_ok_and(|wide| wide & OWNERS == 0) {
+                continue;
+            }
+            for (port, &byte) in bytes.iter().enumerate() {
+                if is_owned(byte) {
+                    owned.insert(chunk * 16 + port);
+                }
+            }
+        }
+        owned
     }
 
     /// Judges the ports: which have rested for `rest` slices at this moment.
@@ -209,5 +231,10 @@ mod tests {
         assert_eq!(Look([stamp::IDLE; PORTS]).nobodys(), Mask::FULL);
         assert_eq!(Look([stamp::IDLE; PORTS]).stamped(), Mask::EMPTY);
         assert_eq!(Look([5; PORTS]).stamped(), Mask::FULL);
+        assert_eq!(Look([127; PORTS]).owned(), Mask::EMPTY);
+        assert_eq!(Look([128; PORTS]).owned(), Mask::FULL);
+        let mut look = Look([0; PORTS]);
+        look.0[77] = 255;
+        assert_eq!(look.owned(), [77].into_iter().collect());
     }
 }

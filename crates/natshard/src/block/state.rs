@@ -188,7 +188,9 @@ impl BlockState {
         }
     }
 
-    fn is_heated_by(self, shard: ShardId) -> bool {
+    /// Whether it is this shard that heats it.
+    #[must_use]
+    pub fn is_heated_by(self, shard: ShardId) -> bool {
         self.phase() == Phase::Heating && self.shard() == shard
     }
 }

@@ -121,7 +121,7 @@ fn f03_a_lease_is_given_back_once_however_many_copies_there_are() {
 /// F7: neighbouring workers shared a word of a bitmap and changed it without atomicity.
 #[test]
 fn f07_threads_that_share_a_word_lose_no_port_of_it() {
-    // One word: 64 ports.
+    // The bytes of 64 ports: one cache line.
     let (engine, request) = restless(2, pool("p", "203.0.113.0/32").ports(1024..=1087));
     let mut shard = engine.shard(0).unwrap();
     let mut other = engine.shard(1).unwrap();
@@ -146,7 +146,7 @@ fn f07_threads_that_share_a_word_lose_no_port_of_it() {
         for round in 0..4_000 {
             let leases = all(&mut shard, &request, 0);
             assert_eq!(leases.len(), 64, "round {round}: a port was lost");
-            // Odd and even ones, so that both threads are at the same word all the time.
+            // Odd and even ones, so that both threads are at the same line all the time.
             let (mine, theirs) = leases
                 .into_iter()
                 .partition(|lease: &Lease| lease.addr().port().is_multiple_of(2));

@@ -60,6 +60,7 @@ fn all(shard: &mut Shard, request: &Request, now: u64) -> Vec<Lease> {
 fn balanced(engine: &Engine) -> Census {
     let census = engine.census();
     assert!(census.total.balances(), "total: {}", census.total);
+    assert_eq!(census.contradictions, 0);
     assert!(census.draining.balances(), "draining: {}", census.draining);
     for (name, pool) in &census.pools {
         assert!(pool.balances(), "{name}: {pool}");

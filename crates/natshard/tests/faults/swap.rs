@@ -1,6 +1,6 @@
 //! F2 beyond its original scale.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use natshard::{Engine, EngineConfig, Lease, PoolConfig, Protocol, Request};
@@ -10,14 +10,15 @@ use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use super::oracle::Oracle;
 use super::{all, at, balanced, pool};
 
-/// Leases each shard carries, at least.
-const EACH: usize = 155_000;
-const REST: u64 = 400;
+/// Ports of an address, where no pool has fewer.
+const PORTS: usize = 64_512;
 
-/// Two pools that overlap differently in each.
-fn shapes() -> Vec<EngineConfig> {
+/// Two pools that overlap differently in each, of so many times fewer ports.
+fn shapes(rest: u64, scale: u16) -> Vec<EngineConfig> {
+    let pool = |name, prefix| pool(name, prefix).ports(1024..=1024 + 64_511 / scale);
+    let port = |port: u16| 1024 + (port - 1024) / scale;
     let of = |pools: [PoolConfig; 2]| {
-        let all = EngineConfig::new(2).hold_down(Duration::from_millis(REST));
+        let all = EngineConfig::new(2).hold_down(Duration::from_millis(rest));
         pools.into_iter().fold(all, EngineConfig::pool)
     };
     let address = "203.0.113.9".parse().unwrap();
@@ -25,11 +26,11 @@ fn shapes() -> Vec<EngineConfig> {
         of([pool("a", "203.0.113.0/28"), pool("b", "203.0.113.8/29")]),
         of([pool("a", "203.0.113.0/29"), pool("b", "203.0.113.0/28")]),
         of([
-            pool("a", "203.0.113.0/28").ports(1024..=40_000),
-            pool("b", "203.0.113.0/28").ports(30_000..=65_535),
+            pool("a", "203.0.113.0/28").ports(1024..=port(40_000)),
+            pool("b", "203.0.113.0/28").ports(port(30_000)..=port(65_535)),
         ]),
         of([
-            pool("a", "203.0.113.8/29").exclude(address, 5_000..=50_000),
+            pool("a", "203.0.113.8/29").exclude(address, port(5_000)..=port(50_000)),
             pool("b", "203.0.113.0/28"),
         ]),
     ]
@@ -40,10 +41,23 @@ fn shapes() -> Vec<EngineConfig> {
 /// threads lease and release; none is doubled, none lost.
 #[test]
 fn f02_300_000_leases_are_carried_over_swaps_under_load() {
-    let shapes = shapes();
+    carry(155_000, 1, 400, 300_000, 120);
+}
+
+/// The same with less, at the pace of a race detector, and with ports that are soon another's.
+#[test]
+fn f02_leases_are_carried_over_some_swaps_under_load() {
+    carry(4_000, 64, 1, 7_000, 12);
+}
+
+/// Two shards that hold some `each` leases have at least so many of them carried over each of so many
+/// swaps. What they share beside the engine is relaxed, so that the order between two holders of a
+/// tuple is the engine's (F35).
+fn carry(each: usize, scale: u16, rest: u64, at_least: u64, wanted: usize) {
+    let shapes = shapes(rest, scale);
     let engine = Engine::new(shapes[0].clone()).unwrap();
     let realm = engine.realm("default").unwrap();
-    let oracle = Oracle::new(16, REST);
+    let oracle = Oracle::new(16, rest);
     let (stop, clock) = (AtomicBool::new(false), AtomicU64::new(0));
     let live = [AtomicU64::new(0), AtomicU64::new(0)];
     let (mut swaps, mut least) = (0, u64::MAX);
@@ -52,22 +66,24 @@ fn f02_300_000_leases_are_carried_over_swaps_under_load() {
             .map(|index| {
                 let (engine, oracle, stop, clock) = (&engine, &oracle, &stop, &clock);
                 let live = &live[index];
-                scope.spawn(move || work(index, engine, oracle, stop, clock, live))
+                scope.spawn(move || work(index, each, engine, oracle, stop, clock, live))
             })
             .collect();
-        let count = || live.iter().map(|one| one.load(Ordering::SeqCst)).sum();
+        let count = || live.iter().map(|one| one.load(Relaxed)).sum();
         let working = || threads.iter().all(|thread| !thread.is_finished());
-        while count() < 2 * EACH as u64 && working() {
+        while count() < 2 * each as u64 && working() {
             std::thread::sleep(Duration::from_millis(1));
         }
-        while swaps < 120 && working() {
+        // So many, and until enough came and went.
+        let load = |least| engine.stats().allocated().saturating_sub(least) > at_least / 3;
+        while (swaps < wanted || !load(least)) && working() {
             least = least.min(count());
             swaps += 1;
             engine.reconfigure(shapes[swaps % 4].clone()).unwrap();
             least = least.min(count());
             std::thread::sleep(Duration::from_millis(4));
         }
-        stop.store(true, Ordering::SeqCst);
+        stop.store(true, Relaxed);
         threads
             .into_iter()
             .flat_map(|thread| thread.join().unwrap())
@@ -78,15 +94,16 @@ fn f02_300_000_leases_are_carried_over_swaps_under_load() {
         "{swaps} swaps, at least {least} leases carried over each, {} leased in all",
         stats.allocated()
     );
-    assert!(least >= 300_000, "only {least} were carried over");
-    assert!(stats.allocated() > least + 100_000, "there was no load");
+    assert!(least >= at_least, "only {least} were carried over");
+    let load = stats.allocated() - least;
+    assert!(load > at_least / 3, "only {load} came and went");
 
     // None lost: each is still of the one who has it, and the engine knows it and nothing more.
     let census = balanced(&engine);
     let leased = census.total.leased + census.draining.leased;
     assert_eq!(leased, held.len() as u64);
     let mut shard = engine.shard(0).unwrap();
-    let mut burst = shard.burst(at(clock.load(Ordering::SeqCst)));
+    let mut burst = shard.burst(at(clock.load(Relaxed)));
     for lease in held {
         assert!(engine.owner(realm, Protocol::Tcp, lease.addr()).is_some());
         burst.release_raw(lease.into_raw()).unwrap();
@@ -96,13 +113,17 @@ fn f02_300_000_leases_are_carried_over_swaps_under_load() {
     // And every port of the widest shape is leasable once it has rested.
     engine.reconfigure(shapes[0].clone()).unwrap();
     let request = Request::new(engine.pool("a").unwrap(), Protocol::Tcp);
-    let now = clock.load(Ordering::SeqCst) + REST + REST / 8;
-    assert_eq!(all(&mut shard, &request, now).len(), 16 * 64_512);
+    let now = clock.load(Relaxed) + rest + rest / 8 + 2;
+    assert_eq!(
+        all(&mut shard, &request, now).len(),
+        16 * PORTS / usize::from(scale)
+    );
     balanced(&engine);
 }
 
 fn work(
     index: usize,
+    each: usize,
     engine: &Engine,
     oracle: &Oracle,
     stop: &AtomicBool,
@@ -114,12 +135,12 @@ fn work(
     let pools = ["a", "b"].map(|name| engine.pool(name).unwrap());
     let mut shard = engine.shard(index).unwrap();
     let mut held: Vec<Lease> = Vec::new();
-    while !stop.load(Ordering::SeqCst) {
+    while !stop.load(Relaxed) {
         // A release is stamped with a time before it, a lease judged by one after it.
-        let now = clock.fetch_add(1, Ordering::SeqCst);
+        let now = clock.fetch_add(1, Relaxed);
         let mut burst = shard.burst(at(now));
         for _ in 0..128 {
-            if held.len() > EACH && random.next_u32() & 1 == 0 {
+            if held.len() > each && random.next_u32() & 1 == 0 {
                 let lease = held.swap_remove(random.next_u64() as usize % held.len());
                 oracle.released(&lease, who, now);
                 match random.next_u32() % 8 {
@@ -127,15 +148,19 @@ fn work(
                     1 => burst.release_raw(lease.into_raw()).unwrap(),
                     _ => burst.release(lease),
                 }
-            } else if held.len() < EACH + 20_000 {
+                if random.next_u32() % 2048 == 0 {
+                    // Stopped in a burst: others have what was just given back before it goes on.
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            } else if held.len() < each + each / 8 {
                 let pool = pools[random.next_u32() as usize & 1];
                 if let Ok(lease) = burst.allocate(&Request::new(pool, Protocol::Tcp)) {
-                    oracle.leased(&lease, who, clock.load(Ordering::SeqCst));
+                    oracle.leased(&lease, who, clock.load(Relaxed));
                     held.push(lease);
                 }
             }
         }
-        live.store(held.len() as u64, Ordering::SeqCst);
+        live.store(held.len() as u64, Relaxed);
     }
     for lease in &held {
         oracle.still(lease, who);

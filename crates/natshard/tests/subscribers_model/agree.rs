@@ -13,6 +13,7 @@ impl World {
         self.drain();
         let census = self.engine.census();
         assert!(census.total.balances(), "{}", census.total);
+        assert_eq!(census.contradictions, 0);
         let leased = census.total.leased + census.draining.leased;
         assert_eq!(leased, self.held.len() as u64);
         let said = self.engine.subscribers();
