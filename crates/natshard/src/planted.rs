@@ -17,6 +17,8 @@ pub enum Bug {
     TimeBeforeSlice,
     /// A queue consumer takes an entry without claiming its cell.
     QueueTakesWithoutClaiming,
+    /// A queue producer writes its cell without winning it.
+    QueuePushesWithoutClaiming,
     /// Whoever ends a grace period looks first whether the shard is there, and tells it afterwards.
     RipensAfterTheLook,
     /// A search takes it that nothing was counted for nothing having become leasable, and does not
@@ -30,9 +32,9 @@ pub enum Bug {
     ChargeChecksThenAdds,
     /// An account is retired although something was charged since it was seen at rest.
     RetireTrustsTheFirstLook,
-    /// What a slot said is forgotten before it is in `rested`.
+    /// What a slot of releases said is forgotten before it is counted as rested.
     SlotClearedBeforeRaised,
-    /// `rested` is set from what it was at first, whatever somebody else has made of it.
+    /// What has rested is set from what it was at first, whatever somebody else has made of it.
     SlotRaiseTrustsTheFirstLook,
     /// A release writes over a slot of an earlier round.
     ReleaseOverwritesASlot,
