@@ -68,6 +68,18 @@ impl Time {
     }
 }
 
+/// How an attempt to take a page down ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Closed {
+    Gone,
+    /// Somebody else was at it.
+    NotBegun,
+    /// A block was in use.
+    GivenUp,
+    /// A claim took the mark away.
+    TakenAway,
+}
+
 /// A page of two blocks, as far as its taking down is concerned.
 #[derive(Default)]
 pub struct Page {
@@ -77,15 +89,18 @@ pub struct Page {
 
 impl Page {
     /// Takes it down if nothing of it is claimed.
-    pub fn close(&self) -> bool {
+    pub fn close(&self) -> Closed {
         let Some(marked) = self.closing.begin() else {
-            return false;
+            return Closed::NotBegun;
         };
-        if self.claimed.get() == 0 {
-            return self.closing.decide(marked);
+        if self.claimed.get() != 0 {
+            self.closing.give_up(marked);
+            return Closed::GivenUp;
         }
-        self.closing.give_up(marked);
-        false
+        match self.closing.decide(marked) {
+            true => Closed::Gone,
+            false => Closed::TakenAway,
+        }
     }
 
     /// Claims a block; `false` if the page is gone, and nothing claimed.

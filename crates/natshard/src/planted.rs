@@ -26,6 +26,8 @@ pub enum Bug {
     SearchesUnwatched,
     /// A page goes although a block was claimed since it was marked.
     ClosesOverAClaim,
+    /// Whoever takes a page down decides by any mark that stands, also by that of another attempt.
+    DecidesByAnyMark,
     /// Recycling does not wait for the grace period.
     RecycleWithoutGrace,
     /// A charge looks at the limit and adds without comparing.
