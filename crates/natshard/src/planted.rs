@@ -83,6 +83,8 @@ pub enum Bug {
     RebookTrustsTheFirstLook,
     /// A visitor who sees nothing that rests marks the block under the slice he sees.
     VisitMarksUnderNow,
+    /// Whoever judges a block reads the time before the ports' bytes.
+    JudgeReadsTheTimeFirst,
     /// A visitor takes his mark away without another look whether it is somebody else's by now.
     VisitTrustsItsMark,
     /// The time a block was in hand counts from after it was marked.

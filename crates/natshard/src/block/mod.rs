@@ -305,9 +305,10 @@ impl<'a> BlockRef<'a> {
 
     /// Judges the ports of a block that is not free: which have rested for `rest` slices.
     pub(crate) fn rest(&self, clock: &Clock, rest: u64) -> Rest {
+        let early = planted::on(Bug::JudgeReadsTheTimeFirst).then(|| clock.moment());
         let look = self.look();
         // After the bytes: see `Clock::moment`.
-        look.judge(clock.moment(), rest as u8)
+        look.judge(early.unwrap_or_else(|| clock.moment()), rest as u8)
     }
 
     /// Whether stamps of this block could come round before the next visit but one.
