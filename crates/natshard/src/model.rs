@@ -447,7 +447,7 @@ impl OneBlock {
     }
 
     pub fn condemn(&self) -> bool {
-        self.block.deferred.raise() && {
+        self.here().begin_deferral() && {
             let won = self.here().condemn(&self.clock);
             if !won {
                 self.block.deferred.set(false);

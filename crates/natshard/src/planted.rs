@@ -9,6 +9,10 @@
 pub enum Bug {
     /// A reclaimer looks at the bits first and moves the state afterwards (F6).
     ReclaimerChecksThenActs,
+    /// A claim looks at the state word and writes it without comparing.
+    BlockClaimChecksThenSets,
+    /// A reclaimer condemns a block although the deferral of an earlier condemnation is outstanding.
+    DeferralBegunTwice,
     /// A raw release compares the tag first and gives the port back afterwards.
     RawReleaseChecksThenActs,
     /// A raw release does not look at the generation again after it saw that the port is held.
@@ -21,6 +25,8 @@ pub enum Bug {
     QueuePushesWithoutClaiming,
     /// Whoever ends a grace period looks first whether the shard is there, and tells it afterwards.
     RipensAfterTheLook,
+    /// A shard that comes back says so by writing the word whole, whatever ripened meanwhile.
+    ComesOverWhatIsRipe,
     /// A search takes it that nothing was counted for nothing having become leasable, and does not
     /// watch.
     SearchesUnwatched,

@@ -421,7 +421,7 @@ impl<'a> Work<'a> {
         let Some(number) = self.open_batch() else {
             return false;
         };
-        if !here.hot().deferred.raise() {
+        if !here.begin_deferral() {
             return false;
         }
         if !here.condemn_unless(clock, || !page.is_unowned(block)) {

@@ -179,6 +179,12 @@ impl<'a> BlockRef<'a> {
 
     /// Free to heating. The winner calls [`take_fresh`](Self::take_fresh).
     pub(crate) fn claim(&self, shard: ShardId) -> bool {
+        if planted::on(Bug::BlockClaimChecksThenSets) {
+            let claimed = self.state().claim(shard);
+            return claimed
+                .map(|new| self.block.state.set(new.to_bits()))
+                .is_some();
+        }
         self.transition(|state| state.claim(shard)).is_some()
     }
 
@@ -453,6 +459,12 @@ impl<'a> BlockRef<'a> {
             }
         }
         true
+    }
+
+    /// Whether the caller may condemn the block and defer its recycling: nobody else's deferral is
+    /// outstanding.
+    pub(crate) fn begin_deferral(&self) -> bool {
+        self.block.deferred.raise() || planted::on(Bug::DeferralBegunTwice)
     }
 
     /// Moves a block that is still condemned to free in the next generation.
