@@ -4,6 +4,7 @@
 mod assigned;
 mod books;
 pub mod lifecycle;
+mod pages;
 mod visits;
 
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub use crate::reclaim::{Participant, Pin};
 use crate::sync::{Word, spoil};
 pub use assigned::{Assigned, Claim, Quarters, Take};
 pub use books::{Account, Ledger};
+pub use pages::Abandoned;
 pub use visits::{Address, Hands};
 
 /// Runs something, of which compare-and-swap number `at` fails for no reason; whether one did.

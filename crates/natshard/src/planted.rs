@@ -30,6 +30,16 @@ pub enum Bug {
     /// A search takes it that nothing was counted for nothing having become leasable, and does not
     /// watch.
     SearchesUnwatched,
+    /// A claim at a page that is gone is taken for one that somebody else won.
+    GoneTakenForLost,
+    /// A page is left to its leases by whoever has looked before whether there are any.
+    AbandonsAfterTheLook,
+    /// Whoever finds a page without leases frees it, whether or not he is the one to.
+    LastLeaseUnwon,
+    /// Whoever queues a block looks first whether it stands in the queue, and says so afterwards.
+    EnqueueChecksThenSets,
+    /// A block taken from the queue is said to stand there until after it was looked at.
+    UnqueuesAfterTheAttempt,
     /// A page goes although a block was claimed since it was marked.
     ClosesOverAClaim,
     /// Whoever takes a page down decides by any mark that stands, also by that of another attempt.
