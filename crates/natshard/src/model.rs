@@ -471,16 +471,12 @@ pub fn flush(pin: &Pin<'_>) {
     pin.flush();
 }
 
-/// Defers work past the bursts of this moment, or, where that bug is planted, does it at once.
+/// Has something recycled past the bursts of this moment, as the engine does.
 ///
 /// # Safety
 ///
 /// As for `Pin::defer`.
 pub unsafe fn defer(pin: &Pin<'_>, work: impl FnOnce() + 'static) {
-    if crate::planted::on(Bug::RecycleWithoutGrace) {
-        work();
-    } else {
-        // SAFETY: passed on to the caller.
-        unsafe { pin.defer(work) };
-    }
+    // SAFETY: passed on to the caller.
+    unsafe { crate::worker::after_grace(pin, work) };
 }
