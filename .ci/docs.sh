@@ -17,9 +17,15 @@ names=$(grep -ohP 'test: \K`[^`]+`(, `[^`]+`)*' docs/src/*.md | grep -oP '[\w:]{
 for name in $names; do
   grep -rqE "(fn ${name##*::}\b)" crates loom-tests --include='*.rs' || { echo "no test $name"; fail=1; }
 done
-# Each planted bug has a model that must find it.
+# Each planted bug stands in the table, with the twins that find it: tests that plant it.
+table=docs/src/verification.md
 for bug in $(grep -oP '^    \K[A-Z]\w+(?=,$)' crates/natshard/src/planted.rs); do
-  grep -rqw "Bug::$bug" loom-tests/tests || { echo "no model looks for $bug"; fail=1; }
+  twins=$(sed -n "s/^| \`$bug\` | .* | test: //p" $table | grep -oP '`\K\w+' || true)
+  [ -n "$twins" ] || { echo "$table: no twin for $bug"; fail=1; }
+  for twin in $twins; do
+    grep -rhA6 "fn $twin()" loom-tests/tests | sed '/^}/q' | grep -qw "Bug::$bug" ||
+      { echo "$table: $twin plants no $bug"; fail=1; }
+  done
 done
 # The commands of the README and of the page on `trace`, in their order: each succeeds, and the page shows
 # nothing that they do not say.

@@ -29,7 +29,7 @@ awk -F ' [|] ' '
     print "|---|---|---|---|---|---|---|---|"
     for (i = 1; i <= models; i++) {
       twin = twins[order[i]]
-      print row[order[i]] " " (twin == "" ? "of another model of the unit" : twin) " |"
+      print row[order[i]] " " (twin == "" ? "none" : twin) " |"
     }
     printf "\n%d models, %d executions, %d s of exploring; %d twins, each of which fails.\n", models, executions, seconds, bugs
   }' "$log" >"$table"

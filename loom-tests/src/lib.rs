@@ -1,10 +1,14 @@
 //! The harness of the loom models.
 //!
-//! Every model obeys these rules: loom's main thread only builds, spawns, joins and checks; each
-//! interesting state has a reach counter, and a model in which one was never reached fails; each
-//! unit has a twin, a model with a planted bug that must be found; an exploration that does not finish
-//! fails (loom panics when a bound is exceeded). Small models of two actors are explored without a
-//! bound on preemptions; the others with the bound that is printed.
+//! Every model obeys these rules. The harness sees to it that each interesting state has a reach
+//! counter, and that a model in which one was never reached fails; that at least two actors beside
+//! loom's main thread were spawned; that a twin with a planted bug fails, by an assertion and within
+//! the bound of its model; and that an exploration which does not finish fails (loom panics when a
+//! bound is exceeded). It cannot see that the main thread only builds, spawns, joins and checks: that
+//! is for who writes a model.
+//!
+//! Small models of two actors are explored without a bound on preemptions; the others with the bound
+//! that is printed.
 #![cfg(loom)]
 
 mod history;
@@ -14,6 +18,7 @@ mod world;
 pub use history::History;
 pub use world::{Cells, actor};
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,11 +44,26 @@ impl Reach {
 /// One model at a time: planted bugs are a matter of the process.
 static ONE: Mutex<()> = Mutex::new(());
 
+/// The bound on preemptions of each model of this process, and of its twins.
+static BOUNDS: Mutex<Option<HashMap<String, Option<usize>>>> = Mutex::new(None);
+
+/// Sees to it that a model and its twins have one bound: what a twin finds beyond the bound of its
+/// model says nothing about the model.
+fn agree(name: &str, preemptions: Option<usize>) {
+    let mut bounds = BOUNDS.lock().unwrap_or_else(PoisonError::into_inner);
+    let bounds = bounds.get_or_insert_default();
+    let bound = *bounds.entry(name.to_owned()).or_insert(preemptions);
+    assert_eq!(
+        bound, preemptions,
+        "{name}: model and twin have the same bound"
+    );
+}
+
 /// Explores a model, with at most so many preemptions per execution, and checks that every state of interest was reached.
 ///
 /// # Panics
 ///
-/// When an execution does, or a state was never reached.
+/// When an execution does, a state was never reached, or no two actors met.
 pub fn prove<const N: usize>(
     name: &str,
     states: [&str; N],
@@ -51,11 +71,13 @@ pub fn prove<const N: usize>(
     model: impl Fn(&[Reach; N]) + Send + Sync + 'static,
 ) {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    agree(name, preemptions);
     natshard::model::plant(None);
     let reach: [Reach; N] = std::array::from_fn(|_| Reach::default());
     let started = std::time::Instant::now();
     thread::most();
     let executions = explore(reach.clone(), preemptions, model);
+    let actors = thread::most();
     let bound = preemptions.map_or("unbounded".to_owned(), |bound| format!("at most {bound}"));
     let took = started.elapsed();
     let reached = states.iter().zip(&reach);
@@ -64,9 +86,8 @@ pub fn prove<const N: usize>(
         .collect();
     // One line per model, of which `table.sh` makes the table of the README.
     println!(
-        "proved | {name} | {} | {} | {bound} | {} | {executions} | {:.1}",
+        "proved | {name} | {} | {actors} | {bound} | {} | {executions} | {:.1}",
         test_name(),
-        thread::most(),
         reached.join("; "),
         took.as_secs_f64()
     );
@@ -76,6 +97,7 @@ pub fn prove<const N: usize>(
             "{name}: `{state}` was never reached: the model proves nothing"
         );
     }
+    assert!(actors >= 2, "{name}: one actor alone meets nobody");
 }
 
 /// Explores a model with a bug planted, which must be found.
@@ -123,6 +145,7 @@ fn found<const N: usize>(
     model: impl Fn(&[Reach; N]) + Send + Sync + 'static,
 ) -> String {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    agree(name, preemptions);
     natshard::model::plant(Some(bug));
     let executions = Reach::default();
     let seen = executions.clone();

@@ -1,8 +1,10 @@
 //! One block: hand-over between shards, release against recycling, tokens, the grace period.
 #![cfg(loom)]
 
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
 use loom::sync::Arc;
-use loom_tests::{Bug, Cells, Reach, find, prove, thread};
+use loom_tests::{Bug, Cells, Reach, actor, find, prove, thread};
 use natshard::model::{OneBlock, PORTS, defer};
 
 /// A block, and a cell per port that only its holder may touch: written at lease and release, it
@@ -79,6 +81,12 @@ fn a_block_is_handed_over_whole() {
         "loser is too early",
     ];
     prove("block hand-over", states, None, hand_over);
+}
+
+#[test]
+fn a_block_claimed_without_winning_its_word_is_found() {
+    let bug = Bug::BlockClaimChecksThenSets;
+    find("block hand-over", bug, None, hand_over);
 }
 
 /// A cooling block with one lease: its holder releases, a shard reheats and leases again, a
@@ -210,6 +218,72 @@ fn two_reclaimers_recycle_a_block_once() {
         Some(5),
         two_reclaimers,
     );
+}
+
+/// Two reclaimers, and a shard that reheats the block between their condemnations and lets go of it:
+/// whoever condemned it last recycles it, and nobody else for him.
+fn late_deferral([recycled, reheated, outstanding]: &[Reach; 3]) {
+    let world = World::new();
+    for &port in &world.block.claim(0).unwrap() {
+        world.block.give_back(port);
+    }
+    world.block.cool(0);
+    // Kept beside the model: executions run one thread at a time.
+    let last = std::sync::Arc::new(AtomicUsize::new(0));
+    let reclaimers = [1, 2].map(|me| {
+        let last = std::sync::Arc::clone(&last);
+        actor(&world, move |world| {
+            if !world.block.condemn() {
+                return (false, false);
+            }
+            last.store(me, SeqCst);
+            let done = world.block.recycle();
+            if done {
+                let last = last.load(SeqCst);
+                assert_eq!(last, me, "recycled by the deferral of another condemnation");
+            }
+            (true, done)
+        })
+    });
+    let shard = actor(&world, |world| {
+        let ports = world.block.reheat(3);
+        for &port in ports.iter().flatten() {
+            world.hold(port);
+            world.block.give_back(port);
+        }
+        if ports.is_some() {
+            world.block.cool(3);
+        }
+        ports.is_some()
+    });
+    let done = reclaimers.map(|reclaimer| reclaimer.join().unwrap());
+    let heated = shard.join().unwrap();
+    match done.map(|(_, recycled)| recycled) {
+        [true, true] => panic!("recycled twice"),
+        [false, false] => assert_eq!(world.block.generation(), 0),
+        _ => {
+            assert_eq!(world.block.generation(), 1);
+            recycled.hit();
+        }
+    }
+    if heated {
+        reheated.hit();
+    }
+    if done.contains(&(true, false)) {
+        outstanding.hit();
+    }
+}
+
+#[test]
+fn a_block_is_recycled_by_who_condemned_it() {
+    let states = ["recycled", "reheated", "a deferral found it reheated"];
+    prove("late deferral", states, Some(4), late_deferral);
+}
+
+#[test]
+fn a_condemnation_under_an_outstanding_deferral_is_found() {
+    let bug = Bug::DeferralBegunTwice;
+    find("late deferral", bug, Some(4), late_deferral);
 }
 
 /// A token is given back by two threads at once.

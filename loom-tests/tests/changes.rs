@@ -44,5 +44,6 @@ fn no_refusal_outlives_what_ends_it() {
 
 #[test]
 fn a_search_that_does_not_watch_is_found() {
-    find("refusal that stands", Bug::SearchesUnwatched, None, refusal);
+    let bug = Bug::SearchesUnwatched;
+    find("refusal that stands", bug, Some(3), refusal);
 }

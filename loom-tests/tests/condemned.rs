@@ -273,3 +273,61 @@ fn a_deferral_that_forgets_the_reheated_is_found() {
     let (name, model) = ("deferral against reheat", deferral_against_reheat);
     find(name, bug, Some(4), model);
 }
+
+/// A token is given back twice, while the engine condemns the block, has it recycled after the grace
+/// period and leases it anew: the second time must not free a new lease.
+fn token_against_recycling([repeat, owner, anew, reheated]: &[Reach; 4]) {
+    let (address, [first, second]) = Address::leased(TAKEN, 3);
+    let raw = first.into_raw();
+    address.release(second);
+    let world = World::new(address);
+    let mut hands = world.address.hands(2);
+    let again = actor(&world, move |world| hands.release_raw(&world.address, raw));
+    let mut hands = world.address.hands(1);
+    let shard = actor(&world, move |world| {
+        let done = hands.release_raw(&world.address, raw);
+        world.address.bring(DUE);
+        let condemned = hands.condemn(&world.address);
+        let mut leases = world.take(&mut hands, PORTS);
+        if leases.is_empty() {
+            // It became free between the look and the reheat.
+            leases = world.take(&mut hands, PORTS);
+        }
+        (hands, done, condemned, leases)
+    });
+    let repeated = again.join().unwrap();
+    let (_hands, done, condemned, leases) = shard.join().unwrap();
+    assert!(repeated != done, "accepted exactly once: {repeated} {done}");
+    match repeated {
+        true => repeat.hit(),
+        false => owner.hit(),
+    }
+    if condemned {
+        assert_eq!(leases.len(), PORTS, "it was at rest");
+        match world.address.generation() {
+            0 => reheated.hit(),
+            _ => anew.hit(),
+        }
+    }
+    let free = PORTS - leases.len();
+    assert_eq!(world.address.nobodys(), free, "a new lease was freed");
+}
+
+#[test]
+fn a_stale_token_frees_no_lease_of_a_recycled_block() {
+    let states = [
+        "the repeat came first",
+        "the owner came first",
+        "leased anew",
+        "reheated, for its grace period was not over",
+    ];
+    let (name, model) = ("token against recycling", token_against_recycling);
+    prove(name, states, Some(3), model);
+}
+
+#[test]
+fn a_block_recycled_under_a_token_is_found() {
+    let bug = Bug::RecycleWithoutGrace;
+    let (name, model) = ("token against recycling", token_against_recycling);
+    find(name, bug, Some(3), model);
+}

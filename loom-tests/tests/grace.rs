@@ -77,3 +77,9 @@ fn a_shard_that_comes_back_finds_what_ripened_meanwhile() {
     let states = ["by the collecting thread", "by its shard"];
     prove("ripe batches, coming back", states, None, coming_back);
 }
+
+#[test]
+fn a_batch_lost_to_who_comes_back_is_found() {
+    let bug = Bug::ComesOverWhatIsRipe;
+    find("ripe batches, coming back", bug, None, coming_back);
+}

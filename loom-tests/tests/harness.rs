@@ -40,6 +40,29 @@ fn f31_a_twin_whose_bug_is_not_found_fails() {
     );
 }
 
+/// A model whose one actor has nobody to meet.
+#[test]
+#[should_panic(expected = "one actor alone meets nobody")]
+fn f31_a_model_of_one_actor_fails() {
+    prove("harness, alone", ["done"], None, |[done]: &[Reach; 1]| {
+        thread::spawn(|| ()).join().unwrap();
+        done.hit();
+    });
+}
+
+/// A twin that is explored further than its model.
+#[test]
+#[should_panic(expected = "model and twin have the same bound")]
+fn f31_a_twin_with_a_bound_of_its_own_fails() {
+    let model = |_: &[Reach; 0]| {
+        for actor in [thread::spawn(|| ()), thread::spawn(|| ())] {
+            actor.join().unwrap();
+        }
+    };
+    prove("harness, further", [], Some(3), model);
+    find("harness, further", Bug::TimeBeforeSlice, None, model);
+}
+
 /// An exploration that is not over at its bound.
 #[test]
 #[should_panic(expected = "exceeded maximum number of branches")]

@@ -5,9 +5,19 @@ use loom::sync::Arc;
 use loom_tests::{Bug, Reach, find, prove, thread};
 use natshard::model::Queue;
 
-/// Two consumers and a producer at a queue of two cells that has wrapped once.
+/// An empty queue of two cells, each of which has been filled and emptied once.
+fn wrapped_once() -> Arc<Queue> {
+    let queue = Queue::new(2);
+    for value in [8, 9] {
+        assert!(queue.push(value));
+        assert_eq!(queue.pop(), Some(value));
+    }
+    Arc::new(queue)
+}
+
+/// Two consumers and a producer at a full queue of two cells that has wrapped once.
 fn two_consumers([both, one_each, full]: &[Reach; 3]) {
-    let queue = Arc::new(Queue::new(2));
+    let queue = wrapped_once();
     assert!(queue.push(1));
     assert!(queue.push(2));
     let producer = {
@@ -59,32 +69,35 @@ fn a_consumer_that_does_not_claim_its_cell_is_found() {
     );
 }
 
-/// Two producers race for the last cell; a consumer makes room.
+/// Two producers race for the last cell of a queue that is empty when they begin; a consumer meets
+/// it so, or makes room.
 fn two_producers([full, empty, wrapped]: &[Reach; 3]) {
-    let queue = Arc::new(Queue::new(2));
-    assert!(queue.push(1));
-    let produce = |value: u32| {
+    let queue = wrapped_once();
+    let produce = |values: &'static [u32]| {
         let queue = Arc::clone(&queue);
-        thread::spawn(move || queue.push(value))
+        let push = move |value: &u32| queue.push(*value).then_some(*value);
+        thread::spawn(move || values.iter().filter_map(push).collect::<Vec<_>>())
     };
-    let (two, three) = (produce(2), produce(3));
+    let (low, high) = (produce(&[1, 2]), produce(&[3]));
     let consumer = {
         let queue = Arc::clone(&queue);
         thread::spawn(move || queue.pop())
     };
-    let pushed = [two.join().unwrap(), three.join().unwrap()];
+    let mut pushed = low.join().unwrap();
+    pushed.extend(high.join().unwrap());
     let popped = consumer.join().unwrap();
-    assert_eq!(popped, Some(1), "the oldest was there all along");
-    let rest: Vec<u32> = std::iter::from_fn(|| queue.pop()).collect();
-    let count = pushed.iter().filter(|&&done| done).count();
-    assert_eq!(rest.len(), count);
-    assert!(count >= 1, "one of two finds room");
-    if count == 1 {
-        full.hit();
-    } else {
-        wrapped.hit();
+    let rest = std::iter::from_fn(|| queue.pop());
+    let mut all: Vec<u32> = popped.into_iter().chain(rest).collect();
+    let low: Vec<u32> = all.iter().copied().filter(|&value| value < 3).collect();
+    assert!(low.is_sorted(), "out of order: {all:?}");
+    all.sort_unstable();
+    assert_eq!(all, pushed, "lost or doubled");
+    assert!(pushed.len() >= 2, "there is room for two");
+    match pushed.len() {
+        2 => full.hit(),
+        _ => wrapped.hit(),
     }
-    if queue.pop().is_none() {
+    if popped.is_none() {
         empty.hit();
     }
 }
@@ -93,8 +106,14 @@ fn two_producers([full, empty, wrapped]: &[Reach; 3]) {
 fn producers_race_for_the_last_cell() {
     prove(
         "queue, two producers",
-        ["full", "empty", "wrapped"],
-        Some(4),
+        ["full", "met empty", "room was made"],
+        Some(3),
         two_producers,
     );
+}
+
+#[test]
+fn a_producer_that_does_not_win_its_cell_is_found() {
+    let bug = Bug::QueuePushesWithoutClaiming;
+    find("queue, two producers", bug, Some(3), two_producers);
 }

@@ -94,6 +94,64 @@ fn a_visitor_who_marks_under_his_own_slice_is_found() {
     find("release against visit", bug, None, release_against_visit);
 }
 
+/// A port is released in the slice in which another one of the block has rested, while somebody
+/// takes the block on: no port is had before it has rested.
+fn release_against_judge([rested, nothing, seen]: &[Reach; 3]) {
+    let (world, [first, second]) = World::leased(2);
+    let port = |lease: &Lease| usize::from(lease.addr().port()) % PORTS;
+    let first_port = port(&first);
+    world.hold(&first);
+    let over = world.address.release(first) + Address::REST;
+    let holder = actor(&world, move |world| {
+        world.address.bring(over);
+        world.release(second)
+    });
+    let mut hands = world.address.hands(1);
+    let taker = actor(&world, move |world| {
+        let had = hands.take_on(&world.address);
+        let leases: Vec<_> = std::iter::from_fn(|| had.then(|| hands.pop()).flatten()).collect();
+        leases.iter().for_each(|lease| world.hold(lease));
+        hands.surrender();
+        let (now, released) = (world.address.slice(), world.address.nobodys() > 0);
+        (hands, leases, now, released)
+    });
+    let due = holder.join().unwrap();
+    let (mut hands, leases, now, released) = taker.join().unwrap();
+    for lease in &leases {
+        let rested_at = if port(lease) == first_port { over } else { due };
+        assert!(
+            now >= rested_at,
+            "had in {now}, and rests until {rested_at}"
+        );
+    }
+    match leases.is_empty() {
+        true => nothing.hit(),
+        false => rested.hit(),
+    }
+    if !leases.is_empty() && released {
+        seen.hit();
+    }
+    drop(world.lease_at(due, &mut hands));
+}
+
+#[test]
+fn no_port_is_had_before_it_has_rested() {
+    let states = [
+        "had what has rested",
+        "had nothing",
+        "while the other one rests",
+    ];
+    let (name, model) = ("release against judge", release_against_judge);
+    prove(name, states, Some(4), model);
+}
+
+#[test]
+fn a_judge_who_reads_the_time_first_is_found() {
+    let bug = Bug::JudgeReadsTheTimeFirst;
+    let (name, model) = ("release against judge", release_against_judge);
+    find(name, bug, Some(4), model);
+}
+
 /// A port is released while another one of the block, which has rested, is offered, leased and let
 /// go of.
 fn release_against_offer([early, late]: &[Reach; 2]) {

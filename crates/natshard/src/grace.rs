@@ -32,7 +32,9 @@ impl Ripe {
 
     /// The shard has bursts from now on.
     pub(crate) fn come(&self) {
-        if self.0.get() & PRESENT == 0 {
+        if planted::on(Bug::ComesOverWhatIsRipe) {
+            self.0.set(PRESENT);
+        } else if self.0.get() & PRESENT == 0 {
             self.0.set_bits(PRESENT);
         }
     }

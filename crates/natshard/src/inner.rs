@@ -250,6 +250,13 @@ impl Inner {
             return;
         };
         let hot = page.block(block).hot();
+        if planted::on(Bug::EnqueueChecksThenSets) {
+            if !hot.queued.get() {
+                hot.queued.set(true);
+                member.region.enqueue(member.position << 8 | block as u32);
+            }
+            return;
+        }
         if hot.queued.raise() && !member.region.enqueue(member.position << 8 | block as u32) {
             hot.queued.set(false);
         }

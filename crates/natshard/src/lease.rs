@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use crate::block::PORTS;
+use crate::ground::Ground;
 use crate::id::{PoolId, RealmId};
 use crate::page::Page;
 use crate::protocol::Protocol;
@@ -250,6 +251,21 @@ impl Lease {
         }
         lease.page
     }
+
+    /// Gives the port back, from wherever; whether the caller is to free the page, which the engine
+    /// has left to its leases. The caller is pinned.
+    pub(crate) fn end(self, ground: &Ground, pin: &Pin<'_>) -> (NonNull<Page>, bool) {
+        // While it was not, the engine's regions and records are not freed before the pin ends.
+        let gone = ground.orphaned.get();
+        let page = self.give_back(Reason::Ended, !gone, None, pin);
+        // In the order of the looks that others take at the page when they give the last port back:
+        // of two at once, one sees both.
+        fence();
+        // SAFETY: the pin was taken while the port was leased, so the page was linked then and
+        // is not freed before the pin ends.
+        let shared = unsafe { page.as_ref() };
+        (page, ground.orphaned.get() && shared.is_last())
+    }
 }
 
 impl Drop for Lease {
@@ -262,18 +278,9 @@ impl Drop for Lease {
         };
         let visit = ground.visit();
         let pin = visit.pin();
-        // While it was not, the engine's regions and records are not freed before the pin ends.
-        let gone = ground.orphaned.get();
-        let page = lease.give_back(Reason::Ended, !gone, None, &pin);
-        // In the order of the looks that others take at the page when they give the last port back:
-        // of two at once, one sees both.
-        fence();
-        // SAFETY: the pin was taken while the port was leased, so the page was linked then and
-        // is not freed before the pin ends.
-        let shared = unsafe { page.as_ref() };
-        let last = ground.orphaned.get() && shared.is_last();
+        let (page, last) = lease.end(&ground, &pin);
         if last {
-            // SAFETY: `is_last` names one caller to free the page; whoever still looks at it is
+            // SAFETY: `end` names one caller to free the page; whoever still looks at it is
             // pinned.
             unsafe { free_page(&pin, page.as_ptr()) };
         }

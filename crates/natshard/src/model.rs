@@ -4,6 +4,7 @@
 mod assigned;
 mod books;
 pub mod lifecycle;
+mod pages;
 mod visits;
 
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub use crate::reclaim::{Participant, Pin};
 use crate::sync::{Word, spoil};
 pub use assigned::{Assigned, Claim, Quarters, Take};
 pub use books::{Account, Ledger};
+pub use pages::Abandoned;
 pub use visits::{Address, Hands};
 
 /// Runs something, of which compare-and-swap number `at` fails for no reason; whether one did.
@@ -68,6 +70,18 @@ impl Time {
     }
 }
 
+/// How an attempt to take a page down ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Closed {
+    Gone,
+    /// Somebody else was at it.
+    NotBegun,
+    /// A block was in use.
+    GivenUp,
+    /// A claim took the mark away.
+    TakenAway,
+}
+
 /// A page of two blocks, as far as its taking down is concerned.
 #[derive(Default)]
 pub struct Page {
@@ -77,15 +91,18 @@ pub struct Page {
 
 impl Page {
     /// Takes it down if nothing of it is claimed.
-    pub fn close(&self) -> bool {
+    pub fn close(&self) -> Closed {
         let Some(marked) = self.closing.begin() else {
-            return false;
+            return Closed::NotBegun;
         };
-        if self.claimed.get() == 0 {
-            return self.closing.decide(marked);
+        if self.claimed.get() != 0 {
+            self.closing.give_up(marked);
+            return Closed::GivenUp;
         }
-        self.closing.give_up(marked);
-        false
+        match self.closing.decide(marked) {
+            true => Closed::Gone,
+            false => Closed::TakenAway,
+        }
     }
 
     /// Claims a block; `false` if the page is gone, and nothing claimed.
@@ -432,7 +449,7 @@ impl OneBlock {
     }
 
     pub fn condemn(&self) -> bool {
-        self.block.deferred.raise() && {
+        self.here().begin_deferral() && {
             let won = self.here().condemn(&self.clock);
             if !won {
                 self.block.deferred.set(false);
@@ -454,16 +471,12 @@ pub fn flush(pin: &Pin<'_>) {
     pin.flush();
 }
 
-/// Defers work past the bursts of this moment, or, where that bug is planted, does it at once.
+/// Has something recycled past the bursts of this moment, as the engine does.
 ///
 /// # Safety
 ///
 /// As for `Pin::defer`.
 pub unsafe fn defer(pin: &Pin<'_>, work: impl FnOnce() + 'static) {
-    if crate::planted::on(Bug::RecycleWithoutGrace) {
-        work();
-    } else {
-        // SAFETY: passed on to the caller.
-        unsafe { pin.defer(work) };
-    }
+    // SAFETY: passed on to the caller.
+    unsafe { crate::worker::after_grace(pin, work) };
 }

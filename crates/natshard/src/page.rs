@@ -576,6 +576,11 @@ impl Page {
 
     /// Leaves the page to its leases; whether there are none and the caller is to free it.
     pub(crate) fn abandon(&self) -> bool {
+        if planted::on(Bug::AbandonsAfterTheLook) {
+            let last = (0..BLOCKS).all(|block| self.is_given_back(block));
+            self.abandoned.set(true);
+            return last && self.freed.raise();
+        }
         self.abandoned.set(true);
         self.is_last()
     }
@@ -585,7 +590,7 @@ impl Page {
     pub(crate) fn is_last(&self) -> bool {
         self.abandoned.get()
             && (0..BLOCKS).all(|block| self.is_given_back(block))
-            && self.freed.raise()
+            && (self.freed.raise() || planted::on(Bug::LastLeaseUnwon))
     }
 
     /// Whether every port of a block is nobody's.

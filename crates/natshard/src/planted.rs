@@ -7,8 +7,12 @@
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(dead_code, reason = "each is named by one model only")]
 pub enum Bug {
-    /// A reclaimer looks at the bits first and moves the state afterwards (F6).
+    /// A reclaimer looks at the bytes first and moves the state afterwards (F6).
     ReclaimerChecksThenActs,
+    /// A claim looks at the state word and writes it without comparing.
+    BlockClaimChecksThenSets,
+    /// A reclaimer condemns a block although the deferral of an earlier condemnation is outstanding.
+    DeferralBegunTwice,
     /// A raw release compares the tag first and gives the port back afterwards.
     RawReleaseChecksThenActs,
     /// A raw release does not look at the generation again after it saw that the port is held.
@@ -17,22 +21,38 @@ pub enum Bug {
     TimeBeforeSlice,
     /// A queue consumer takes an entry without claiming its cell.
     QueueTakesWithoutClaiming,
+    /// A queue producer writes its cell without winning it.
+    QueuePushesWithoutClaiming,
     /// Whoever ends a grace period looks first whether the shard is there, and tells it afterwards.
     RipensAfterTheLook,
+    /// A shard that comes back says so by writing the word whole, whatever ripened meanwhile.
+    ComesOverWhatIsRipe,
     /// A search takes it that nothing was counted for nothing having become leasable, and does not
     /// watch.
     SearchesUnwatched,
+    /// A claim at a page that is gone is taken for one that somebody else won.
+    GoneTakenForLost,
+    /// A page is left to its leases by whoever has looked before whether there are any.
+    AbandonsAfterTheLook,
+    /// Whoever finds a page without leases frees it, whether or not he is the one to.
+    LastLeaseUnwon,
+    /// Whoever queues a block looks first whether it stands in the queue, and says so afterwards.
+    EnqueueChecksThenSets,
+    /// A block taken from the queue is said to stand there until after it was looked at.
+    UnqueuesAfterTheAttempt,
     /// A page goes although a block was claimed since it was marked.
     ClosesOverAClaim,
+    /// Whoever takes a page down decides by any mark that stands, also by that of another attempt.
+    DecidesByAnyMark,
     /// Recycling does not wait for the grace period.
     RecycleWithoutGrace,
     /// A charge looks at the limit and adds without comparing.
     ChargeChecksThenAdds,
     /// An account is retired although something was charged since it was seen at rest.
     RetireTrustsTheFirstLook,
-    /// What a slot said is forgotten before it is in `rested`.
+    /// What a slot of releases said is forgotten before it is counted as rested.
     SlotClearedBeforeRaised,
-    /// `rested` is set from what it was at first, whatever somebody else has made of it.
+    /// What has rested is set from what it was at first, whatever somebody else has made of it.
     SlotRaiseTrustsTheFirstLook,
     /// A release writes over a slot of an earlier round.
     ReleaseOverwritesASlot,
@@ -79,6 +99,8 @@ pub enum Bug {
     RebookTrustsTheFirstLook,
     /// A visitor who sees nothing that rests marks the block under the slice he sees.
     VisitMarksUnderNow,
+    /// Whoever judges a block reads the time before the ports' bytes.
+    JudgeReadsTheTimeFirst,
     /// A visitor takes his mark away without another look whether it is somebody else's by now.
     VisitTrustsItsMark,
     /// The time a block was in hand counts from after it was marked.

@@ -58,7 +58,13 @@ impl BlockQueue {
             let (cell, lap) = self.cell(tail);
             let found = cell.get();
             if found == lap {
-                if cell.exchange(lap, lap + FILLED + u64::from(value)).is_ok() {
+                let filled = lap + FILLED + u64::from(value);
+                if planted::on(Bug::QueuePushesWithoutClaiming) {
+                    cell.set(filled);
+                    let _ = self.tail.exchange(tail, tail.wrapping_add(1));
+                    return true;
+                }
+                if cell.exchange(lap, filled).is_ok() {
                     // A failure means that somebody helped.
                     let _ = self.tail.exchange(tail, tail.wrapping_add(1));
                     return true;

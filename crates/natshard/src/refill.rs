@@ -337,7 +337,12 @@ impl Work<'_> {
         }
     }
 
-    fn try_queue(&mut self, allocator: usize, pool: &PoolLayout, region: &Arc<Region>) -> bool {
+    pub(crate) fn try_queue(
+        &mut self,
+        allocator: usize,
+        pool: &PoolLayout,
+        region: &Arc<Region>,
+    ) -> bool {
         if self.looks_at(pool, region) != region.blocks {
             // Most of what it would take from the queue is of no use to it.
             return false;
@@ -350,10 +355,17 @@ impl Work<'_> {
                 continue;
             };
             // Before the attempt: whoever frees the block from now on queues it again.
-            page.block(block).hot().queued.set(false);
+            let late = planted::on(Bug::UnqueuesAfterTheAttempt);
+            if !late {
+                page.block(block).hot().queued.set(false);
+            }
             // The queue is a hint: the block may have been found another way meanwhile.
             let free = page.block(block).state().phase() == Phase::Free;
-            if free && self.load(allocator, pool, region, page, block, self.rest()) {
+            let loaded = free && self.load(allocator, pool, region, page, block, self.rest());
+            if late {
+                page.block(block).hot().queued.set(false);
+            }
+            if loaded {
                 if !MODEL {
                     region.prefetch_next();
                 }

@@ -13,7 +13,7 @@ use crate::portset::PortSet;
 use crate::queue::BlockQueue;
 use crate::segments::Segments;
 use crate::space::{Record, Space};
-use crate::sync::{Counter, Link, Word};
+use crate::sync::{Counter, Link, MODEL, Word};
 
 /// The most entries a queue is made with; blocks beyond are found through the occupancy words.
 const QUEUE_LIMIT: usize = 1 << 14;
@@ -86,7 +86,8 @@ impl Region {
             classes: Segments::default(),
             last_class: Word::new(0),
             queue: Link::default(),
-            queue_limit: blocks.min(QUEUE_LIMIT),
+            // In a model with room for a block that is queued twice.
+            queue_limit: blocks.min(QUEUE_LIMIT) * if MODEL { 2 } else { 1 },
             changes: CachePadded::default(),
             clearing: CachePadded::new(Word::new(0)),
             swept: Word::new(0),

@@ -19,6 +19,7 @@ use crate::inner::{BATCH, Batch, Inner, ShardShared};
 use crate::layout::{Layout, PoolLayout};
 use crate::lease::{Lease, REUSE_CLOSED};
 use crate::page::Page;
+use crate::planted::{self, Bug};
 use crate::port_allocator::{Hot, PortAllocator, Unloaded, shuffle};
 use crate::protocol::Protocol;
 use crate::reclaim::Pin;
@@ -208,6 +209,20 @@ impl Worker {
             pin,
             shard,
         }
+    }
+}
+
+/// Runs `work`, which recycles, once every pin of this moment has ended.
+///
+/// # Safety
+///
+/// As for [`Pin::defer`].
+pub(crate) unsafe fn after_grace(pin: &Pin<'_>, work: impl FnOnce() + 'static) {
+    if planted::on(Bug::RecycleWithoutGrace) {
+        work();
+    } else {
+        // SAFETY: passed on to the caller.
+        unsafe { pin.defer(work) };
     }
 }
 
@@ -421,7 +436,7 @@ impl<'a> Work<'a> {
         let Some(number) = self.open_batch() else {
             return false;
         };
-        if !here.hot().deferred.raise() {
+        if !here.begin_deferral() {
             return false;
         }
         if !here.condemn_unless(clock, || !page.is_unowned(block)) {
@@ -463,7 +478,7 @@ impl<'a> Work<'a> {
         let inner = Arc::clone(self.inner);
         let shard = self.id().as_index();
         // SAFETY: the closure owns what it refers to, all of it usable from any thread.
-        unsafe { self.pin.defer(move || inner.ripen(shard, number)) };
+        unsafe { after_grace(self.pin, move || inner.ripen(shard, number)) };
         // The epoch would hold it back until 64 closures have come together.
         self.pin.flush();
         true

@@ -179,6 +179,12 @@ impl<'a> BlockRef<'a> {
 
     /// Free to heating. The winner calls [`take_fresh`](Self::take_fresh).
     pub(crate) fn claim(&self, shard: ShardId) -> bool {
+        if planted::on(Bug::BlockClaimChecksThenSets) {
+            let claimed = self.state().claim(shard);
+            return claimed
+                .map(|new| self.block.state.set(new.to_bits()))
+                .is_some();
+        }
         self.transition(|state| state.claim(shard)).is_some()
     }
 
@@ -305,9 +311,10 @@ impl<'a> BlockRef<'a> {
 
     /// Judges the ports of a block that is not free: which have rested for `rest` slices.
     pub(crate) fn rest(&self, clock: &Clock, rest: u64) -> Rest {
+        let early = planted::on(Bug::JudgeReadsTheTimeFirst).then(|| clock.moment());
         let look = self.look();
         // After the bytes: see `Clock::moment`.
-        look.judge(clock.moment(), rest as u8)
+        look.judge(early.unwrap_or_else(|| clock.moment()), rest as u8)
     }
 
     /// Whether stamps of this block could come round before the next visit but one.
@@ -452,6 +459,12 @@ impl<'a> BlockRef<'a> {
             }
         }
         true
+    }
+
+    /// Whether the caller may condemn the block and defer its recycling: nobody else's deferral is
+    /// outstanding.
+    pub(crate) fn begin_deferral(&self) -> bool {
+        self.block.deferred.raise() || planted::on(Bug::DeferralBegunTwice)
     }
 
     /// Moves a block that is still condemned to free in the next generation.

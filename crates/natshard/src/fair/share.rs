@@ -14,6 +14,7 @@ use crate::id::PoolId;
 use crate::inner::Inner;
 use crate::layout::{Layout, PoolLayout};
 use crate::page::Page;
+use crate::planted::{self, Bug};
 use crate::protocol::Protocol;
 use crate::request::Request;
 use crate::worker::{Purpose, Work};
@@ -253,6 +254,9 @@ impl<'a> Work<'a> {
                 tally.give(class);
             }
             self.inner.unlink(self.pin, page);
+            if planted::on(Bug::GoneTakenForLost) {
+                return Claimed::Lost;
+            }
             return Claimed::Gone;
         }
         for hint in [Hint::FREE, Hint::HALF, Hint::RIPE] {

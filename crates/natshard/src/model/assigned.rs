@@ -204,7 +204,7 @@ impl Assigned {
 
     /// Condemns the block if it is at rest and nobody's.
     pub fn condemn(&self) -> bool {
-        self.block.deferred.raise() && {
+        self.here().begin_deferral() && {
             let won = self
                 .here()
                 .condemn_unless(&self.clock, || !self.titles.is_unowned(0));

@@ -18,21 +18,24 @@ use crate::page::Page;
 use crate::protocol::Protocol;
 use crate::reclaim::Participant;
 use crate::request::Request;
+use crate::space::Record;
 use crate::tick::Tick;
 use crate::worker::{Work, Worker};
 
 /// The one block whose ports the pool may lease.
-const BLOCK: usize = 1;
+pub(super) const BLOCK: usize = 1;
 
 /// The address. A tick is a slice, and a port rests for [`REST`](Self::REST) of them.
 pub struct Address {
     /// Dropped first: what its end leaves to others they do while `engine` is there.
     page: NonNull<Page>,
-    inner: Arc<Inner>,
+    record: NonNull<Record>,
+    pub(super) inner: Arc<Inner>,
     engine: Engine,
 }
 
-// SAFETY: the page is `Sync`, and open as long as its block is not free; models end with it so.
+// SAFETY: the page is `Sync`, and open as long as nobody takes it down: models in which somebody does
+// follow the record instead (see `pages`).
 unsafe impl Send for Address {}
 // SAFETY: as above.
 unsafe impl Sync for Address {}
@@ -70,12 +73,21 @@ impl Address {
         for region in &inner.layout.load().regions {
             region.swept.raise(slice);
         }
+        // SAFETY: the page is open.
+        let record = unsafe { page.as_ref() }.record().into();
         let address = Address {
             page,
+            record,
             inner,
             engine,
         };
         (address, hands)
+    }
+
+    /// The record, which outlives the page.
+    pub(super) fn record(&self) -> &Record {
+        // SAFETY: records live as long as the engine.
+        unsafe { self.record.as_ref() }
     }
 
     fn page(&self) -> &Page {
@@ -208,12 +220,12 @@ impl Hands {
     }
 
     /// In a burst, without what bursts begin with.
-    fn burst<T>(&mut self, run: impl FnOnce(&mut Work<'_>) -> T) -> T {
+    pub(super) fn burst<T>(&mut self, run: impl FnOnce(&mut Work<'_>) -> T) -> T {
         let pin = self.participant.pin();
         run(&mut self.worker.at(&self.inner, &self.layout, &pin))
     }
 
-    fn request(&self) -> Request {
+    pub(super) fn request(&self) -> Request {
         let pool = self.layout.pool_named("pool").expect("the pool");
         Request::new(pool, Protocol::Tcp)
     }

@@ -45,6 +45,10 @@ impl Closing {
             self.0.set(gone);
             return true;
         }
+        if planted::on(Bug::DecidesByAnyMark) {
+            let seen = self.0.get();
+            return seen & STATE == MARKED && self.0.exchange(seen, seen - MARKED + GONE).is_ok();
+        }
         self.0.exchange(marked, gone).is_ok()
     }
 
