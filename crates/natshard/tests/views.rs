@@ -125,3 +125,26 @@ fn a_tick_is_written_in_milliseconds_and_does_not_wrap() {
     assert_eq!(last.saturating_add(Duration::from_millis(1)), last);
     assert_eq!(at(7).saturating_add(Duration::MAX), last);
 }
+
+#[test]
+fn every_refusal_has_a_name_and_a_sentence_of_its_own() {
+    use std::collections::BTreeSet;
+    let all = natshard::AllocError::ALL;
+    let names: BTreeSet<_> = all.iter().map(|error| error.name()).collect();
+    let sentences: BTreeSet<_> = all.iter().map(ToString::to_string).collect();
+    assert_eq!((names.len(), sentences.len()), (all.len(), all.len()));
+    for error in all {
+        // As it is called in the code, in the words of counters.
+        let expected: String = format!("{error:?}")
+            .char_indices()
+            .flat_map(|(at, letter)| {
+                let gap = (letter.is_uppercase() && at > 0).then_some('_');
+                gap.into_iter().chain(letter.to_lowercase())
+            })
+            .collect();
+        assert_eq!(error.name(), expected);
+    }
+    let exhausted = all.into_iter().filter(|error| error.is_exhaustion());
+    let names: Vec<_> = exhausted.map(natshard::AllocError::name).collect();
+    assert_eq!(names, ["pool_full", "address_full"]);
+}

@@ -226,3 +226,6 @@ impl Work<'_> {
         false
     }
 }
+
+#[cfg(test)]
+mod tests;
