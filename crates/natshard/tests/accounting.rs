@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use natshard::{
     AllocError, BlockCensus, Burst, Engine, EngineConfig, Lease, PoolCensus, PoolConfig, PortOrder,
-    Protocol, Request, Strictness, Tick,
+    Protocol, Reason, Request, Strictness, Tick,
 };
 
 const HOLD: u64 = 16_000;
@@ -118,11 +118,21 @@ fn draining_ports_are_told_apart_by_what_becomes_of_them() {
     let mut burst = shard.burst(at(1));
     burst.release_batch(&mut leases.split_off(1024));
     drop(burst);
+    // A port that need not rest is free at once, and so does not drain.
+    let draining = engine.census().draining;
+    let mut burst = shard.burst(at(1));
+    burst.release_with(leases.pop().unwrap(), Reason::Unused);
+    drop(burst);
+    let after = engine.census().draining;
+    assert_eq!(
+        (after.leased, after.cooling),
+        (draining.leased - 1, draining.cooling)
+    );
     let again = config(1).pool(other).pool(pool("r").realm("elsewhere"));
     let done = engine.reconfigure(again).unwrap();
     assert_eq!(done.added, ["r"]);
     assert!(done.removed.is_empty(), "{:?}", done.removed);
-    assert_eq!((done.draining_addresses, done.draining_leases), (1, 1024));
+    assert_eq!((done.draining_addresses, done.draining_leases), (1, 1023));
     drop(kept);
 }
 

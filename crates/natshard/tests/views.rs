@@ -100,6 +100,17 @@ fn a_census_is_written_as_the_sum_it_is() {
         "capacity 21 = free 1 + unissued 2 + leased 3 + cooling 4 + excluded 11"
     );
     assert!(census.balances());
+    for other in [
+        PoolCensus { free: 2, ..census },
+        PoolCensus {
+            excluded: 10,
+            ..census
+        },
+        PoolCensus::default(),
+    ] {
+        let sum = other.free + other.unissued + other.leased + other.cooling + other.excluded;
+        assert_eq!(other.balances(), sum == other.capacity);
+    }
 }
 
 #[test]

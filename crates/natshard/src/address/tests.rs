@@ -10,6 +10,7 @@ use crate::engine::Engine;
 use crate::error::AllocError;
 use crate::event::EventConfig;
 use crate::fair::Claimant;
+use crate::lease::Reason;
 use crate::protocol::Protocol;
 use crate::request::{Parity, Strictness};
 use crate::shard::Shard;
@@ -200,4 +201,42 @@ fn ports_in_hand_at_an_address_are_leased_from_there() {
         drop(burst);
         assert_eq!(shard.worker().allocators[hand].left(), left);
     }
+}
+
+/// A search in vain is remembered for as long as nothing could have come of another one.
+#[test]
+fn an_address_that_was_searched_in_vain_is_not_searched_again() {
+    let (engine, mut shard, request) = served(config().pool(pool("p")));
+    let mut leases = Vec::new();
+    let mut burst = shard.burst(Tick::from_millis(1));
+    let had = burst.allocate_batch(&request, 512, &mut leases);
+    // One of them rests.
+    assert_eq!(had, Ok(511));
+    let refused = |shard: &Shard| {
+        let entries = &shard.worker().by_address.entries;
+        let here: IpAddr = HERE.parse().unwrap();
+        let entry = entries.iter().find(|entry| entry.wanted.1 == here).unwrap();
+        entry.refused
+    };
+    drop(burst);
+    let refuse = |shard: &mut Shard, millis| {
+        let mut burst = shard.burst(Tick::from_millis(millis));
+        assert_eq!(burst.allocate(&request), Err(AllocError::AddressFull));
+    };
+    refuse(&mut shard, 1);
+    let first = refused(&shard).unwrap();
+    refuse(&mut shard, 1);
+    assert_eq!(refused(&shard), Some(first));
+    refuse(&mut shard, 4_000);
+    let second = refused(&shard).unwrap();
+    assert!(second.slice > first.slice);
+    // Something that could be had ends it.
+    let mut burst = shard.burst(Tick::from_millis(4_000));
+    burst.release_with(leases.pop().unwrap(), Reason::Unused);
+    leases.push(burst.allocate(&request).unwrap());
+    assert_eq!(burst.allocate(&request), Err(AllocError::AddressFull));
+    drop(burst);
+    let third = refused(&shard).unwrap();
+    assert!(third.version > second.version);
+    drop(engine);
 }

@@ -19,7 +19,7 @@ use crate::worker::HOT;
 fn a_shuffle_is_a_permutation_and_about_even() {
     let mut random = ChaCha8Rng::seed_from_u64(1);
     let (mut first, mut last) = ([0u32; 256], [0u32; 256]);
-    for _ in 0..25_600 {
+    for _ in 0..6_400 {
         let mut items: [u8; 256] = std::array::from_fn(|index| index as u8);
         shuffle(&mut items, &mut random);
         first[items[0] as usize] += 1;
@@ -31,9 +31,9 @@ fn a_shuffle_is_a_permutation_and_about_even() {
             assert_eq!(items, std::array::from_fn(|index| index as u8));
         }
     }
-    // 100 expected, standard deviation 10.
+    // 25 expected, standard deviation 5.
     for counts in [first, last] {
-        let even = counts.iter().all(|count| (45..=160).contains(count));
+        let even = counts.iter().all(|count| (3..=55).contains(count));
         assert!(even, "{counts:?}");
     }
 }

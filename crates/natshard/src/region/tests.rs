@@ -149,3 +149,33 @@ fn a_summary_is_told_to_be_in_doubt_while_it_is_cleared() {
     assert_eq!(look([true, false]), Some(1));
     assert_eq!(look([true, true]), None);
 }
+
+#[test]
+fn a_free_block_is_queued_by_its_place_and_once() {
+    let ground = Ground::new();
+    let (inner, region) = (ground.engine.inner(), &ground.region);
+    let _pin = ground.participant.pin();
+    while region.dequeue().is_some() {}
+    let (page, block) = (ground.page(2), 9);
+    let queued = &page.block(block).hot().queued;
+    queued.set(false);
+    for _ in 0..3 {
+        inner.enqueue(page, block);
+        assert!(queued.get());
+    }
+    assert_eq!(region.dequeue(), Some(2 << 8 | 9));
+    assert_eq!(region.dequeue(), None);
+    // It counts as queued until whoever took it there says otherwise.
+    inner.enqueue(page, block);
+    assert_eq!(region.dequeue(), None);
+    queued.set(false);
+    inner.enqueue(page, block);
+    assert_eq!(region.dequeue(), Some(2 << 8 | 9));
+    // A block of no region is in no queue.
+    let outside = (0..BLOCKS)
+        .find(|&block| !region.blocks.contains(block))
+        .unwrap();
+    page.block(outside).hot().queued.set(false);
+    inner.enqueue(page, outside);
+    assert!(!page.block(outside).hot().queued.get());
+}
