@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use natshard::{
     AllocError, Deterministic, Engine, EngineConfig, Event, EventConfig, EventKind, EventSink,
-    Holder, Lease, Limit, PoolChange, PoolConfig, PortBlocks, Protocol, Request, Shard,
+    Holder, Lease, Limit, PoolChange, PoolConfig, PortBlocks, Protocol, Reason, Request, Shard,
     SubscriberLimit, Tick,
 };
 
@@ -272,4 +272,46 @@ fn events_that_were_lost_are_told_with_the_shard_that_lost_them() {
     let lost = vec![(Some(1), 2), (None, 37 - 16)];
     assert_eq!((drain(), engine.stats().lost_events), ((32, lost), 31));
     drop((third, fourth));
+}
+
+/// A subscriber at its limit is told of once, and again after it was well below it; each protocol by
+/// itself.
+#[test]
+fn a_quota_is_told_again_after_its_subscriber_recovered() {
+    let limit = SubscriberLimit::new()
+        .ports(Protocol::Udp, 16)
+        .ports(Protocol::Tcp, 16);
+    let engine = Engine::new(config(64).pool(pool("p", "192.0.2.0/29").subscriber_limit(limit)));
+    let engine = engine.unwrap();
+    let [udp, tcp] = [Protocol::Udp, Protocol::Tcp]
+        .map(|protocol| Request::new(engine.pool("p").unwrap(), protocol).subscriber(5));
+    let mut shard = engine.shard(0).unwrap();
+    let told = || {
+        let exceeded = |event: &Event| matches!(event.kind, EventKind::QuotaExceeded { .. });
+        drain(&engine)
+            .iter()
+            .filter(|event| exceeded(event))
+            .count()
+    };
+    let (mut held, error) = fill(&mut shard, &udp);
+    assert_eq!((held.len(), error), (16, AllocError::SubscriberQuota));
+    assert_eq!(told(), 1);
+    let (none, _) = fill(&mut shard, &udp);
+    assert_eq!((none.len(), told()), (0, 0));
+    let (others, _) = fill(&mut shard, &tcp);
+    assert_eq!((others.len(), told()), (16, 1));
+    // After each of these numbers come back it fills up again; an eighth of the limit must have been
+    // to spare beside the lease after it.
+    for (back, again) in [(1, 0), (3, 0), (4, 1), (1, 0), (9, 1)] {
+        let mut burst = shard.burst(Tick::ZERO);
+        for lease in held.drain(..back) {
+            burst.release_with(lease, Reason::Unused);
+        }
+        drop(burst);
+        let (more, _) = fill(&mut shard, &udp);
+        assert_eq!((more.len(), told()), (back, again), "{back}");
+        held.extend(more);
+    }
+    let (none, _) = fill(&mut shard, &tcp);
+    assert_eq!((none.len(), told()), (0, 0));
 }

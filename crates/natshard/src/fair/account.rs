@@ -691,3 +691,38 @@ impl<'a> Books<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_tells_how_long_ago_its_slice_was() {
+        let round = 65_535;
+        for now in [0, 5, round - 1, round, round + 1, 200_000, 1 << 40] {
+            for ago in [0, 1, 2, 17, 127, 1_000, 65_533, 65_534] {
+                if ago <= now {
+                    assert_eq!(age(tag(now - ago), now), ago, "{now}");
+                }
+            }
+            assert_ne!(tag(now), 0);
+        }
+    }
+
+    #[test]
+    fn values_and_versions_are_kept_apart() {
+        let word = Versioned(u64::MAX).with_version(3).with_value(9);
+        assert_eq!((word.version(), word.value()), (3, 9));
+        // What lies between them stays.
+        assert_eq!(word.0 >> 32 & 0xffff, 0xffff);
+        let (space, key) = (0x1234, 0xcb00_7105);
+        let word = Pairing { space, key }.under(0xfffe);
+        let read = Pairing::of(word).unwrap();
+        assert_eq!((read.space, read.key, word.version()), (space, key, 0xfffe));
+        assert_eq!(Pairing::of(word.with_value(0)).unwrap().space, space);
+        assert_eq!(
+            Pairing::of(Versioned(0).with_value(7).with_version(5)),
+            None
+        );
+    }
+}
