@@ -210,3 +210,48 @@ impl Request {
         self.protocol
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_has_the_slot_of_what_it_asks_for_or_none() {
+        let protocols = Protocol::ALL;
+        for pool in [0, 1, 3, 4095] {
+            for protocol in protocols {
+                let plain = Request::new(PoolId(pool), protocol);
+                let number = 2 * usize::from(pool);
+                for family in [None, Some(Family::V4), Some(Family::V6)] {
+                    let asked = family.map_or(plain, |family| plain.family(family));
+                    assert_eq!(asked.slot as usize, slot(number, protocol, family));
+                    assert!(asked.is_plain() && !asked.is_particular(true));
+                }
+            }
+        }
+        let plain = Request::new(PoolId(1), Protocol::Tcp);
+        let address = "192.0.2.1".parse().unwrap();
+        for particular in [
+            plain.near_port(1024),
+            plain.parity(Parity::Odd),
+            plain.address(address, Strictness::Strict),
+        ] {
+            for asked in [particular, particular.family(Family::V4)] {
+                assert!(!asked.is_plain(), "{asked:?}");
+                assert!(asked.is_particular(false));
+            }
+        }
+        // On somebody's behalf it is general, unless books are kept of him.
+        for (asked, with_books) in [
+            (plain.subscriber(5), true),
+            (plain.tenant(5), false),
+            (plain.control(), false),
+        ] {
+            assert!(!asked.is_plain() && !asked.family(Family::V6).is_plain());
+            assert_eq!(
+                (asked.is_particular(false), asked.is_particular(true)),
+                (false, with_books)
+            );
+        }
+    }
+}

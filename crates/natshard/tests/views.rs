@@ -135,6 +135,9 @@ fn a_tick_is_written_in_milliseconds_and_does_not_wrap() {
     let last = at(u64::MAX);
     assert_eq!(last.saturating_add(Duration::from_millis(1)), last);
     assert_eq!(at(7).saturating_add(Duration::MAX), last);
+    // Of a duration of more milliseconds than a tick has no part is taken for the whole.
+    let long = Duration::from_secs(u64::MAX / 1000 + 5);
+    assert_eq!(at(7).saturating_add(long), last);
 }
 
 #[test]
