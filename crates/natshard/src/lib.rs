@@ -55,6 +55,8 @@ mod sweep;
 mod sync;
 mod take;
 mod tell;
+#[cfg(test)]
+mod testing;
 mod tick;
 mod trie;
 mod wish;

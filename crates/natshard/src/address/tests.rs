@@ -2,18 +2,17 @@
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::time::Duration;
 
 use super::*;
 use crate::config::{EngineConfig, PoolConfig};
 use crate::engine::Engine;
 use crate::error::AllocError;
 use crate::event::EventConfig;
-use crate::fair::Claimant;
 use crate::lease::Reason;
 use crate::protocol::Protocol;
 use crate::request::{Parity, Strictness};
 use crate::shard::Shard;
+use crate::testing::{config, purpose};
 use crate::tick::Tick;
 
 const HERE: &str = "203.0.113.0";
@@ -74,12 +73,6 @@ fn pool(name: &str) -> PoolConfig {
         .ports(1024..=1535)
 }
 
-fn config() -> EngineConfig {
-    EngineConfig::new(1)
-        .seed(1)
-        .hold_down(Duration::from_secs(8))
-}
-
 /// An engine, its shard, and a request at an address of the pool with a block in hand.
 fn served(config: EngineConfig) -> (Engine, Shard, Request) {
     let engine = Engine::new(config).unwrap();
@@ -101,16 +94,15 @@ fn at(engine: &Engine, pool: &str, address: &str) -> Request {
 #[test]
 fn who_asks_for_nothing_but_an_address_is_served_from_the_book() {
     let elsewhere = pool("q").realm("elsewhere");
-    let (engine, mut shard, request) = served(config().pool(pool("p")).pool(elsewhere));
+    let (engine, mut shard, request) = served(config(1).pool(pool("p")).pool(elsewhere));
     let known = |shard: &Shard, request: &Request| shard.worker().quick_address_index(request);
     let hand = known(&shard, &request);
     assert!(hand.is_some());
     assert_eq!(known(&shard, &request.family(Family::V4)), hand);
     let purpose = |pool: &str, family| Purpose {
         pool: engine.pool(pool).unwrap(),
-        protocol: Protocol::Udp,
         family,
-        claimant: Claimant::default(),
+        ..purpose(&request)
     };
     let here = HERE.parse().unwrap();
     for family in [None, Some(Family::V4)] {
@@ -161,7 +153,7 @@ fn who_asks_for_nothing_but_an_address_is_served_from_the_book() {
 #[test]
 fn where_each_lease_is_told_nobody_is_served_from_the_book() {
     let telling = EventConfig::new(64).leases(true);
-    let (_engine, shard, request) = served(config().events(telling).pool(pool("p")));
+    let (_engine, shard, request) = served(config(1).events(telling).pool(pool("p")));
     for request in [request, request.near_port(1100), request.control()] {
         assert_eq!(shard.worker().quick_address_index(&request), None);
     }
@@ -171,7 +163,7 @@ fn where_each_lease_is_told_nobody_is_served_from_the_book() {
 #[test]
 fn while_exhaustion_was_told_nobody_is_served_from_the_book() {
     let telling = EventConfig::new(64);
-    let (engine, mut shard, request) = served(config().events(telling).pool(pool("p")));
+    let (engine, mut shard, request) = served(config(1).events(telling).pool(pool("p")));
     let other = at(&engine, "p", "203.0.113.1");
     let mut leases = Vec::new();
     let mut burst = shard.burst(Tick::from_millis(1));
@@ -188,7 +180,7 @@ fn while_exhaustion_was_told_nobody_is_served_from_the_book() {
 /// What is in hand at an address goes out without a search; the last port of it spends the block.
 #[test]
 fn ports_in_hand_at_an_address_are_leased_from_there() {
-    let (_engine, mut shard, request) = served(config().pool(pool("p")));
+    let (_engine, mut shard, request) = served(config(1).pool(pool("p")));
     let hand = shard.worker().quick_address_index(&request).unwrap();
     for left in (0..255).rev() {
         let mut burst = shard.burst(Tick::from_millis(1));
@@ -206,7 +198,7 @@ fn ports_in_hand_at_an_address_are_leased_from_there() {
 /// A search in vain is remembered for as long as nothing could have come of another one.
 #[test]
 fn an_address_that_was_searched_in_vain_is_not_searched_again() {
-    let (engine, mut shard, request) = served(config().pool(pool("p")));
+    let (engine, mut shard, request) = served(config(1).pool(pool("p")));
     let mut leases = Vec::new();
     let mut burst = shard.burst(Tick::from_millis(1));
     let had = burst.allocate_batch(&request, 512, &mut leases);

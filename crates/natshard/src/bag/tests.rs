@@ -1,33 +1,20 @@
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::*;
-use crate::config::{EngineConfig, PoolConfig, PortOrder};
+use crate::config::{PoolConfig, PortOrder};
 use crate::engine::Engine;
-use crate::fair::Claimant;
-use crate::protocol::Protocol;
 use crate::request::Request;
 use crate::shard::Shard;
+use crate::testing::{begin, config, purpose};
 use crate::tick::Tick;
 
 fn engine(ports: std::ops::RangeInclusive<u16>) -> (Engine, Shard, Request, Purpose) {
     let pool = PoolConfig::new("p")
         .prefix("203.0.113.0/30".parse().unwrap())
         .ports(ports);
-    let config = EngineConfig::new(1)
-        .hold_down(Duration::from_secs(8))
-        .port_order(PortOrder::Hardened)
-        .seed(1);
-    let engine = Engine::new(config.pool(pool)).unwrap();
-    let request = Request::new(engine.pool("p").unwrap(), Protocol::Udp);
-    let purpose = Purpose {
-        pool: request.pool(),
-        protocol: Protocol::Udp,
-        family: None,
-        claimant: Claimant::default(),
-    };
-    let shard = engine.shard(0).unwrap();
-    (engine, shard, request, purpose)
+    let config = config(1).port_order(PortOrder::Hardened);
+    let (engine, shard, request) = begin(config.pool(pool));
+    (engine, shard, request, purpose(&request))
 }
 
 /// How many ports each hand of the bag has.

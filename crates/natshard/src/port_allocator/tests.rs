@@ -1,17 +1,16 @@
 //! Orders of ports, and what the fast path takes from a hand.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use rand_chacha::rand_core::SeedableRng;
 
 use super::*;
-use crate::config::{EngineConfig, PoolConfig};
+use crate::config::PoolConfig;
 use crate::engine::Engine;
 use crate::lease::RawLease;
-use crate::protocol::Protocol;
 use crate::request::Request;
 use crate::shard::Shard;
+use crate::testing::{REST, begin, config};
 use crate::tick::Tick;
 use crate::worker::HOT;
 
@@ -38,20 +37,12 @@ fn a_shuffle_is_a_permutation_and_about_even() {
     }
 }
 
-const REST: u64 = 8_000;
-
 /// A pool of one block.
 fn engine() -> (Engine, Shard, Request) {
     let pool = PoolConfig::new("p")
         .prefix("203.0.113.0/32".parse().unwrap())
         .ports(1024..=1279);
-    let config = EngineConfig::new(1)
-        .hold_down(Duration::from_millis(REST))
-        .seed(1);
-    let engine = Engine::new(config.pool(pool)).unwrap();
-    let request = Request::new(engine.pool("p").unwrap(), Protocol::Udp);
-    let shard = engine.shard(0).unwrap();
-    (engine, shard, request)
+    begin(config(1).pool(pool))
 }
 
 fn hot(shard: &Shard, request: &Request) -> Hot {

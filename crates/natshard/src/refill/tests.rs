@@ -4,18 +4,16 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::*;
-use crate::config::{EngineConfig, PoolConfig};
+use crate::config::PoolConfig;
 use crate::engine::Engine;
 use crate::error::AllocError;
-use crate::fair::Claimant;
 use crate::lease::{Lease, Reason};
 use crate::port_allocator::PortAllocator;
 use crate::protocol::Protocol;
 use crate::request::Request;
 use crate::shard::Shard;
+use crate::testing::{REST, config, purpose};
 use crate::tick::Tick;
-
-const REST: u64 = 8_000;
 
 fn pool(name: &str) -> PoolConfig {
     PoolConfig::new(name)
@@ -23,23 +21,13 @@ fn pool(name: &str) -> PoolConfig {
         .ports(1024..=2047)
 }
 
-fn config() -> EngineConfig {
-    EngineConfig::new(2)
-        .hold_down(Duration::from_millis(REST))
-        .seed(1)
-}
-
 fn request(engine: &Engine, pool: &str, protocol: Protocol) -> Request {
     Request::new(engine.pool(pool).unwrap(), protocol)
 }
 
-fn purpose(request: &Request) -> Purpose {
-    Purpose {
-        pool: request.pool,
-        protocol: request.protocol,
-        family: None,
-        claimant: Claimant::default(),
-    }
+fn lease(shard: &mut Shard, request: &Request) -> Lease {
+    let mut burst = shard.burst(Tick::from_millis(1));
+    burst.allocate(request).unwrap()
 }
 
 /// Every port there is, and a refusal.
@@ -55,7 +43,7 @@ fn exhaust(shard: &mut Shard, request: &Request, millis: u64) -> Vec<Lease> {
 
 #[test]
 fn a_refusal_stands_until_something_could_be_had() {
-    let engine = Engine::new(config().pool(pool("p"))).unwrap();
+    let engine = Engine::new(config(2).pool(pool("p"))).unwrap();
     let request = request(&engine, "p", Protocol::Udp);
     let mut shard = engine.shard(0).unwrap();
     let mut leases = exhaust(&mut shard, &request, 1);
@@ -92,7 +80,7 @@ fn a_refusal_stands_until_something_could_be_had() {
     assert_eq!(refused, Err(AllocError::PoolFull));
     assert!(stands(&mut shard, REST));
     engine
-        .reconfigure(config().pool(pool("p").preopen(1)))
+        .reconfigure(config(2).pool(pool("p").preopen(1)))
         .unwrap();
     drop(shard.burst(Tick::from_millis(REST)));
     let remembered = &shard.worker().refusals;
@@ -102,7 +90,7 @@ fn a_refusal_stands_until_something_could_be_had() {
 
 #[test]
 fn where_nothing_rests_no_refusal_stands() {
-    let config = config().hold_down(Duration::ZERO);
+    let config = config(2).hold_down(Duration::ZERO);
     let engine = Engine::new(config.pool(pool("p"))).unwrap();
     let request = request(&engine, "p", Protocol::Udp);
     let mut shard = engine.shard(0).unwrap();
@@ -117,18 +105,13 @@ fn where_nothing_rests_no_refusal_stands() {
 
 #[test]
 fn a_block_given_back_half_unissued_is_the_next_one_again() {
-    let engine = Engine::new(config().pool(pool("p"))).unwrap();
+    let engine = Engine::new(config(2).pool(pool("p"))).unwrap();
     let request = request(&engine, "p", Protocol::Udp);
     let mut shard = engine.shard(0).unwrap();
     let claimed = |engine: &Engine| engine.stats().shards[0].blocks_claimed;
     let mut leases = Vec::new();
     for _ in 0..128 {
-        leases.push(
-            shard
-                .burst(Tick::from_millis(1))
-                .allocate(&request)
-                .unwrap(),
-        );
+        leases.push(lease(&mut shard, &request));
         shard.idle(Tick::from_millis(1));
     }
     assert_eq!(claimed(&engine), 1);
@@ -138,19 +121,9 @@ fn a_block_given_back_half_unissued_is_the_next_one_again() {
         .collect();
     assert_eq!(blocks.len(), 1);
     // With less than half of it left a fresh one is better.
-    leases.push(
-        shard
-            .burst(Tick::from_millis(1))
-            .allocate(&request)
-            .unwrap(),
-    );
+    leases.push(lease(&mut shard, &request));
     shard.idle(Tick::from_millis(1));
-    leases.push(
-        shard
-            .burst(Tick::from_millis(1))
-            .allocate(&request)
-            .unwrap(),
-    );
+    leases.push(lease(&mut shard, &request));
     assert_eq!(claimed(&engine), 2);
 }
 
@@ -158,7 +131,7 @@ fn a_block_given_back_half_unissued_is_the_next_one_again() {
 #[test]
 fn only_hands_that_could_serve_a_request_are_given_back_for_it() {
     let elsewhere = pool("q").realm("elsewhere");
-    let engine = Engine::new(config().pool(pool("p")).pool(elsewhere)).unwrap();
+    let engine = Engine::new(config(2).pool(pool("p")).pool(elsewhere)).unwrap();
     let udp = request(&engine, "p", Protocol::Udp);
     let others = [
         request(&engine, "p", Protocol::Tcp),
@@ -167,7 +140,7 @@ fn only_hands_that_could_serve_a_request_are_given_back_for_it() {
     let mut shard = engine.shard(0).unwrap();
     let mut kept = Vec::new();
     for request in &others {
-        kept.push(shard.burst(Tick::from_millis(1)).allocate(request).unwrap());
+        kept.push(lease(&mut shard, request));
     }
     let left = |shard: &Shard| {
         let hands = shard.worker().allocators.iter();
@@ -187,7 +160,7 @@ fn only_hands_that_could_serve_a_request_are_given_back_for_it() {
 #[test]
 fn nothing_is_served_early_below_the_cap() {
     let one_block = pool("p").ports(1024..=1279);
-    let engine = Engine::new(config().max_cooling(100).pool(one_block)).unwrap();
+    let engine = Engine::new(config(2).max_cooling(100).pool(one_block)).unwrap();
     let request = request(&engine, "p", Protocol::Udp);
     let mut shard = engine.shard(0).unwrap();
     let mut leases = exhaust(&mut shard, &request, 1);
@@ -211,7 +184,7 @@ fn nothing_is_served_early_below_the_cap() {
 
 #[test]
 fn searches_begin_with_any_block() {
-    let engine = Engine::new(config().pool(pool("p"))).unwrap();
+    let engine = Engine::new(config(2).pool(pool("p"))).unwrap();
     let mut shard = engine.shard(0).unwrap();
     let mut burst = shard.burst(Tick::ZERO);
     let mut work = burst.work();

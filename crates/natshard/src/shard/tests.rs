@@ -1,27 +1,18 @@
 //! The short ways of a burst: each is taken where it may be, and only there.
 
-use std::time::Duration;
-
 use super::*;
-use crate::config::{EngineConfig, PoolConfig};
+use crate::config::PoolConfig;
 use crate::engine::Engine;
 use crate::fair::TenantShare;
 use crate::protocol::Protocol;
 use crate::request::{Family, Parity, Strictness};
-
-const REST: u64 = 8_000;
+use crate::testing::{begin, config};
 
 fn engine(pool: PoolConfig) -> (Engine, Shard, Request) {
     let pool = pool
         .prefix("203.0.113.0/32".parse().unwrap())
         .ports(1024..=1535);
-    let config = EngineConfig::new(2)
-        .hold_down(Duration::from_millis(REST))
-        .seed(1);
-    let engine = Engine::new(config.pool(pool)).unwrap();
-    let request = Request::new(engine.pool("p").unwrap(), Protocol::Udp);
-    let shard = engine.shard(0).unwrap();
-    (engine, shard, request)
+    begin(config(2).pool(pool))
 }
 
 fn exhaust(shard: &mut Shard, request: &Request) -> Vec<Lease> {

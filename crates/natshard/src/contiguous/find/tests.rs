@@ -1,17 +1,15 @@
 //! What a search for a set looks for, and what it remembers of having found none.
 
-use std::time::Duration;
-
 use super::*;
 use crate::block::PORTS;
-use crate::config::{EngineConfig, PoolConfig};
+use crate::config::PoolConfig;
 use crate::contiguous::{Place, Sought};
 use crate::engine::Engine;
 use crate::error::AllocError;
-use crate::fair::Claimant;
 use crate::lease::Reason;
 use crate::request::{Family, Parity, Request};
 use crate::shard::Shard;
+use crate::testing::{begin, config, purpose};
 use crate::tick::Tick;
 use crate::worker::Purpose;
 
@@ -69,23 +67,8 @@ fn engine() -> (Engine, Shard, Request) {
         .prefix("203.0.113.0/32".parse().unwrap())
         .prefix("2001:db8::/128".parse().unwrap())
         .ports(1024..=1279);
-    let config = EngineConfig::new(2)
-        .hold_down(Duration::from_secs(8))
-        .seed(1);
-    let engine = Engine::new(config.pool(pool)).unwrap();
-    let pool = engine.pool("p").unwrap();
-    let request = Request::new(pool, crate::protocol::Protocol::Udp).family(Family::V4);
-    let shard = engine.shard(0).unwrap();
-    (engine, shard, request)
-}
-
-fn purpose(request: &Request, family: Option<Family>) -> Purpose {
-    Purpose {
-        pool: request.pool(),
-        protocol: request.protocol(),
-        family,
-        claimant: Claimant::default(),
-    }
+    let (engine, shard, request) = begin(config(2).pool(pool));
+    (engine, shard, request.family(Family::V4))
 }
 
 #[test]
@@ -93,8 +76,12 @@ fn a_search_is_of_the_families_asked_for() {
     let (engine, _shard, request) = engine();
     let layout = engine.inner().layout.load_full();
     let pool = layout.pool(request.pool()).unwrap();
+    let of = |family| Purpose {
+        family,
+        ..purpose(&request)
+    };
     let regions = |family| {
-        let search = Search::pool(pool, purpose(&request, family), ANY);
+        let search = Search::pool(pool, of(family), ANY);
         assert!(search.is_general());
         search.regions().count()
     };
@@ -105,7 +92,7 @@ fn a_search_is_of_the_families_asked_for() {
         place: Place::ClassOf(1024),
         ..ANY
     };
-    assert!(!Search::pool(pool, purpose(&request, None), placed).is_general());
+    assert!(!Search::pool(pool, of(None), placed).is_general());
 }
 
 #[test]
@@ -129,7 +116,7 @@ fn a_set_that_could_not_be_had_is_refused_again_until_something_changes() {
         let work = burst.work();
         let layout = work.layout;
         let pool = layout.pool(request.pool()).unwrap();
-        let search = Search::pool(pool, purpose(&request, Some(Family::V4)), sought);
+        let search = Search::pool(pool, purpose(&request), sought);
         work.known_refusal(&search, work.moment(pool, search.purpose))
     };
     let no_run = Some(Outcome::NoRun);
