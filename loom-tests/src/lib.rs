@@ -16,7 +16,7 @@ pub mod thread;
 mod world;
 
 pub use history::History;
-pub use world::{Cells, actor};
+pub use world::{Cells, Site, actor};
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -3,6 +3,7 @@
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread::JoinHandle;
+use natshard::model::{Address, Lease, PORTS};
 
 use crate::thread;
 
@@ -33,6 +34,26 @@ impl<const N: usize> Cells<N> {
     pub fn look(&self, cell: usize) {
         // SAFETY: checked by loom.
         self.0[cell].with(|uses| unsafe { *uses });
+    }
+}
+
+/// An address, and a cell per port that only its holder may touch.
+pub struct Site {
+    /// The address.
+    pub address: Address,
+    cells: Cells<PORTS>,
+}
+
+impl Site {
+    /// For actors to share.
+    pub fn new(address: Address) -> Arc<Self> {
+        let cells = Cells::default();
+        Arc::new(Site { address, cells })
+    }
+
+    /// A port touched by who has its lease.
+    pub fn hold(&self, lease: &Lease) {
+        self.cells.hold(usize::from(lease.addr().port()) % PORTS);
     }
 }
 

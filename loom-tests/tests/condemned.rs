@@ -3,95 +3,78 @@
 #![cfg(loom)]
 
 use loom::sync::Arc;
-use loom_tests::{Bug, Cells, Reach, actor, find, prove};
+use loom_tests::{Bug, Reach, Site, actor, find, prove};
 use natshard::model::{Address, Hands, Lease, PORTS, spoiled};
 
 const TAKEN: u64 = 4;
 const DUE: u64 = TAKEN + Address::REST;
 
-/// An address of one block, and a cell per port that only its holder may touch.
-struct World {
-    address: Address,
-    cells: Cells<PORTS>,
+/// Both ports leased in one slice, so many of them released in it and at rest, and time to
+/// visit the block.
+fn rested(shards: usize, released: usize) -> (Arc<Site>, Vec<Lease>) {
+    let (address, leases) = Address::leased(TAKEN, shards);
+    let mut leases = Vec::from(leases);
+    for lease in leases.drain(..released) {
+        address.release(lease);
+    }
+    address.bring(TAKEN + 1);
+    address.hands(0).sweep();
+    address.bring(DUE);
+    (Site::new(address), leases)
 }
 
-impl World {
-    fn new(address: Address) -> Arc<Self> {
-        let cells = Cells::default();
-        Arc::new(World { address, cells })
-    }
+/// Condemned by who let go of it, and still marked for a visit under the slice before; what was
+/// condemned is in his hands yet.
+fn condemned(shards: usize) -> (Arc<Site>, Hands) {
+    let (address, mut hands) = Address::heated(TAKEN, shards, 0);
+    address.release(hands.pop().expect("a fresh block"));
+    address.bring(DUE);
+    hands.surrender();
+    // Nor is it marked under the slice it was taken on in.
+    address.hands(1).visit(&address, TAKEN, true);
+    (Site::new(address), hands)
+}
 
-    /// Both ports leased in one slice, so many of them released in it and at rest, and time to
-    /// visit the block.
-    fn rested(shards: usize, released: usize) -> (Arc<Self>, Vec<Lease>) {
-        let (address, leases) = Address::leased(TAKEN, shards);
-        let mut leases = Vec::from(leases);
-        for lease in leases.drain(..released) {
-            address.release(lease);
-        }
-        address.bring(TAKEN + 1);
-        address.hands(0).sweep();
-        address.bring(DUE);
-        (World::new(address), leases)
-    }
+/// Takes the block on, and leases so many ports of it.
+fn take(site: &Site, hands: &mut Hands, ports: usize) -> Vec<Lease> {
+    let had = hands.take_on(&site.address);
+    let leases = std::iter::from_fn(|| had.then(|| hands.pop()).flatten());
+    let leases: Vec<_> = leases.take(ports).collect();
+    leases.iter().for_each(|lease| site.hold(lease));
+    leases
+}
 
-    /// Condemned by who let go of it, and still marked for a visit under the slice before; what was
-    /// condemned is in his hands yet.
-    fn condemned(shards: usize) -> (Arc<Self>, Hands) {
-        let (address, mut hands) = Address::heated(TAKEN, shards, 0);
-        address.release(hands.pop().expect("a fresh block"));
-        address.bring(DUE);
-        hands.surrender();
-        // Nor is it marked under the slice it was taken on in.
-        address.hands(1).visit(&address, TAKEN, true);
-        (World::new(address), hands)
+/// What is not held is nobody's, and can be leased at once.
+fn check(site: &Site, mut leases: Vec<Lease>, hands: &mut Hands) {
+    let free = PORTS - leases.len();
+    assert_eq!(site.address.nobodys(), free, "{}", site.address.marks());
+    check_found(site);
+    while let Some(lease) = hands.allocate() {
+        site.hold(&lease);
+        leases.push(lease);
     }
+    assert_eq!(leases.len(), PORTS, "{}", site.address.marks());
+}
 
-    fn hold(&self, lease: &Lease) {
-        self.cells.hold(usize::from(lease.addr().port()) % PORTS);
-    }
-
-    /// Takes the block on, and leases so many ports of it.
-    fn take(&self, hands: &mut Hands, ports: usize) -> Vec<Lease> {
-        let had = hands.take_on(&self.address);
-        let leases = std::iter::from_fn(|| had.then(|| hands.pop()).flatten());
-        let leases: Vec<_> = leases.take(ports).collect();
-        leases.iter().for_each(|lease| self.hold(lease));
-        leases
-    }
-
-    /// What is not held is nobody's, and can be leased at once.
-    fn check(&self, mut leases: Vec<Lease>, hands: &mut Hands) {
-        let free = PORTS - leases.len();
-        assert_eq!(self.address.nobodys(), free, "{}", self.address.marks());
-        self.check_found();
-        while let Some(lease) = hands.allocate() {
-            self.hold(&lease);
-            leases.push(lease);
-        }
-        assert_eq!(leases.len(), PORTS, "{}", self.address.marks());
-    }
-
-    /// A visitor comes, or none has to.
-    fn check_found(&self) {
-        let address = &self.address;
-        assert!(
-            address.is_free() || address.is_marked(),
-            "{}",
-            address.marks()
-        );
-    }
+/// A visitor comes, or none has to.
+fn check_found(site: &Site) {
+    let address = &site.address;
+    assert!(
+        address.is_free() || address.is_marked(),
+        "{}",
+        address.marks()
+    );
 }
 
 /// A block at rest is visited, condemned and recycled, while another shard reheats it and leases
 /// what it finds.
 fn condemn_against_reheat([recycled, whole, vain]: &[Reach; 3]) {
-    let (world, _) = World::rested(3, PORTS);
+    let (world, _) = rested(3, PORTS);
     let mut hands = world.address.hands(1);
     let visitor = actor(&world, move |_| hands.sweep());
     let mut hands = world.address.hands(2);
     let taker = actor(&world, move |world| {
-        let leases = world.take(&mut hands, PORTS);
+        let leases = take(world, &mut hands, PORTS);
         hands.surrender();
         (hands, leases)
     });
@@ -102,7 +85,7 @@ fn condemn_against_reheat([recycled, whole, vain]: &[Reach; 3]) {
         (0, _) => vain.hit(),
         _ => recycled.hit(),
     }
-    world.check(leases, &mut hands);
+    check(&world, leases, &mut hands);
 }
 
 #[test]
@@ -121,7 +104,7 @@ fn a_reclaimer_at_the_bytes_of_an_owner_is_found() {
 
 /// The same, and whoever condemns loses its first compare-and-swap for no reason.
 fn spoiled_condemning([spoilt]: &[Reach; 1]) {
-    let (world, _) = World::rested(3, PORTS);
+    let (world, _) = rested(3, PORTS);
     let mut hands = world.address.hands(1);
     let visitor = actor(&world, move |world| {
         let visit = || hands.visit(&world.address, TAKEN, true);
@@ -129,7 +112,7 @@ fn spoiled_condemning([spoilt]: &[Reach; 1]) {
     });
     let mut hands = world.address.hands(2);
     let taker = actor(&world, move |world| {
-        let leases = world.take(&mut hands, PORTS);
+        let leases = take(world, &mut hands, PORTS);
         hands.surrender();
         (hands, leases)
     });
@@ -137,7 +120,7 @@ fn spoiled_condemning([spoilt]: &[Reach; 1]) {
         spoilt.hit();
     }
     let (mut hands, leases) = taker.join().unwrap();
-    world.check(leases, &mut hands);
+    check(&world, leases, &mut hands);
 }
 
 #[test]
@@ -149,7 +132,7 @@ fn a_condemnation_lost_for_no_reason_leaves_nothing_behind() {
 /// A stamp is forgotten by a visitor, while another shard leases its port, forgets stamps of the
 /// block in its hand and lets go of it.
 fn refresh_against_reheat([got, judged]: &[Reach; 2]) {
-    let (world, leases) = World::rested(3, 1);
+    let (world, leases) = rested(3, 1);
     let mut hands = world.address.hands(1);
     let visitor = actor(&world, move |world| {
         hands.visit(&world.address, TAKEN, true)
@@ -170,7 +153,7 @@ fn refresh_against_reheat([got, judged]: &[Reach; 2]) {
         got.hit()
     }
     taken.extend(leases);
-    world.check(taken, &mut hands);
+    check(&world, taken, &mut hands);
 }
 
 #[test]
@@ -191,14 +174,14 @@ fn a_stamp_forgotten_under_an_owner_is_found() {
 /// period to wait for him, looks at it under a mark whose bucket has come round. Its new owner
 /// forgets what has rested in it.
 fn recycling_against_visit([claimed, reheated, seen]: &[Reach; 3]) {
-    let (world, mut hands) = World::condemned(3);
+    let (world, mut hands) = condemned(3);
     // A lap after the slice that the block is marked under.
     let marked = DUE - 1;
     world.address.bring(marked + 4);
     let mut other = world.address.hands(1);
     let recycler = actor(&world, move |world| {
         hands.seal();
-        let leases = world.take(&mut other, 1);
+        let leases = take(world, &mut other, 1);
         other.refresh();
         (other, leases)
     });
@@ -217,9 +200,9 @@ fn recycling_against_visit([claimed, reheated, seen]: &[Reach; 3]) {
         (_, 0) => reheated.hit(),
         _ => claimed.hit(),
     }
-    world.check_found();
+    check_found(&world);
     hands.surrender();
-    world.check(leases, &mut hands);
+    check(&world, leases, &mut hands);
 }
 
 #[test]
@@ -238,14 +221,14 @@ fn a_mark_of_a_new_owner_taken_away_is_found() {
 
 /// A block whose deferral ends is reheated, and kept in hand.
 fn deferral_against_reheat([recycled, kept]: &[Reach; 2]) {
-    let (world, mut hands) = World::condemned(2);
+    let (world, mut hands) = condemned(2);
     // Until then nobody has to come.
     world.address.hands(1).visit(&world.address, DUE - 1, true);
     assert!(!world.address.is_marked());
     let recycler = actor(&world, move |_| hands.seal());
     let mut hands = world.address.hands(1);
     let taker = actor(&world, move |world| {
-        let leases = world.take(&mut hands, 1);
+        let leases = take(world, &mut hands, 1);
         (hands, leases)
     });
     recycler.join().unwrap();
@@ -255,9 +238,9 @@ fn deferral_against_reheat([recycled, kept]: &[Reach; 2]) {
     } else {
         recycled.hit()
     }
-    world.check_found();
+    check_found(&world);
     hands.surrender();
-    world.check(leases, &mut hands);
+    check(&world, leases, &mut hands);
 }
 
 #[test]
@@ -280,7 +263,7 @@ fn token_against_recycling([repeat, owner, anew, reheated]: &[Reach; 4]) {
     let (address, [first, second]) = Address::leased(TAKEN, 3);
     let raw = first.into_raw();
     address.release(second);
-    let world = World::new(address);
+    let world = Site::new(address);
     let mut hands = world.address.hands(2);
     let again = actor(&world, move |world| hands.release_raw(&world.address, raw));
     let mut hands = world.address.hands(1);
@@ -288,10 +271,10 @@ fn token_against_recycling([repeat, owner, anew, reheated]: &[Reach; 4]) {
         let done = hands.release_raw(&world.address, raw);
         world.address.bring(DUE);
         let condemned = hands.condemn(&world.address);
-        let mut leases = world.take(&mut hands, PORTS);
+        let mut leases = take(world, &mut hands, PORTS);
         if leases.is_empty() {
             // It became free between the look and the reheat.
-            leases = world.take(&mut hands, PORTS);
+            leases = take(world, &mut hands, PORTS);
         }
         (hands, done, condemned, leases)
     });

@@ -3,45 +3,31 @@
 #![cfg(loom)]
 
 use loom::sync::Arc;
-use loom_tests::{Bug, Cells, Reach, actor, find, prove};
+use loom_tests::{Bug, Reach, Site, actor, find, prove};
 use natshard::model::{Address, Hands, Lease, PORTS, spoiled};
 
 const NOW: u64 = 4;
 
-/// An address whose block is in the hands of shard 0, and a cell per port that only its holder may
-/// touch.
-struct World {
-    address: Address,
-    cells: Cells<PORTS>,
+fn heated(shards: usize) -> (Arc<Site>, Hands) {
+    let (address, hands) = Address::heated(NOW, shards, 0);
+    (Site::new(address), hands)
 }
 
-impl World {
-    fn heated(shards: usize) -> (Arc<Self>, Hands) {
-        let (address, hands) = Address::heated(NOW, shards, 0);
-        let cells = Cells::default();
-        (Arc::new(World { address, cells }), hands)
+/// Whatever is not held can be leased, at once.
+fn check(site: &Site, held: Vec<Lease>, hands: &mut Hands) {
+    assert!(site.address.is_marked(), "nobody would visit the block");
+    let mut leases = held;
+    while let Some(lease) = hands.allocate() {
+        site.hold(&lease);
+        leases.push(lease);
     }
-
-    fn hold(&self, lease: &Lease) {
-        self.cells.hold(usize::from(lease.addr().port()) % PORTS);
-    }
-
-    /// Whatever is not held can be leased, at once.
-    fn check(&self, held: Vec<Lease>, hands: &mut Hands) {
-        assert!(self.address.is_marked(), "nobody would visit the block");
-        let mut leases = held;
-        while let Some(lease) = hands.allocate() {
-            self.hold(&lease);
-            leases.push(lease);
-        }
-        assert_eq!(leases.len(), PORTS, "{}", self.address.marks());
-        assert_eq!(self.address.leased_ports(), PORTS as u64);
-    }
+    assert_eq!(leases.len(), PORTS, "{}", site.address.marks());
+    assert_eq!(site.address.leased_ports(), PORTS as u64);
 }
 
 /// A port need not rest, while the owner of its block issues the last port and lets go.
 fn nudge_against_letting_go([during, heard, late]: &[Reach; 3]) {
-    let (world, mut hands) = World::heated(2);
+    let (world, mut hands) = heated(2);
     let first = hands.pop().expect("a fresh block");
     let releaser = actor(&world, |world| {
         world.hold(&first);
@@ -60,7 +46,7 @@ fn nudge_against_letting_go([during, heard, late]: &[Reach; 3]) {
         (false, _) => heard.hit(),
     }
     drop(hands);
-    world.check(vec![last], &mut world.address.hands(1));
+    check(&world, vec![last], &mut world.address.hands(1));
 }
 
 #[test]
@@ -84,7 +70,7 @@ fn a_nudge_that_trusts_the_first_look_is_found() {
 /// The same, with a block of which a port was not issued, and another shard that takes what it
 /// finds meanwhile.
 fn nudge_against_new_owner([took_none, took_one, took_both]: &[Reach; 3]) {
-    let (world, mut hands) = World::heated(2);
+    let (world, mut hands) = heated(2);
     let first = hands.pop().expect("a fresh block");
     let releaser = actor(&world, |world| {
         world.hold(&first);
@@ -108,7 +94,7 @@ fn nudge_against_new_owner([took_none, took_one, took_both]: &[Reach; 3]) {
         1 => took_one.hit(),
         _ => took_both.hit(),
     }
-    world.check(held, &mut hands);
+    check(&world, held, &mut hands);
 }
 
 #[test]
@@ -120,7 +106,7 @@ fn a_port_that_rests_not_is_found_whoever_owns_its_block() {
 
 /// The owner's letting go loses its compare-and-swap for no reason: it tries again.
 fn spoiled_letting_go([spoilt]: &[Reach; 1]) {
-    let (world, mut hands) = World::heated(2);
+    let (world, mut hands) = heated(2);
     let first = hands.pop().expect("a fresh block");
     let releaser = actor(&world, |world| {
         world.hold(&first);
@@ -136,7 +122,7 @@ fn spoiled_letting_go([spoilt]: &[Reach; 1]) {
         spoilt.hit();
     }
     drop(hands);
-    world.check(vec![last], &mut world.address.hands(1));
+    check(&world, vec![last], &mut world.address.hands(1));
 }
 
 #[test]

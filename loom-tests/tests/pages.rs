@@ -3,45 +3,28 @@
 #![cfg(loom)]
 
 use loom::sync::Arc;
-use loom_tests::{Bug, Cells, Reach, actor, find, find_endless, prove};
+use loom_tests::{Bug, Reach, Site, actor, find, find_endless, prove};
 use natshard::model::{Abandoned, Address, Hands, Lease, PORTS};
 
 const NOW: u64 = 4;
 
-/// An address, and a cell per port that only its holder may touch.
-struct World {
-    address: Address,
-    cells: Cells<PORTS>,
-}
-
-impl World {
-    fn new(address: Address) -> Arc<Self> {
-        let cells = Cells::default();
-        Arc::new(World { address, cells })
+/// Leases are of the page that is open, what is not leased can be, and the page knows how many
+/// of its blocks are free.
+fn check(site: &Site, mut leases: Vec<Lease>, mut hands: Hands) {
+    while let Some(lease) = hands.allocate() {
+        site.hold(&lease);
+        leases.push(lease);
     }
-
-    fn hold(&self, lease: &Lease) {
-        self.cells.hold(usize::from(lease.addr().port()) % PORTS);
+    assert_eq!(leases.len(), PORTS, "lost with a page");
+    for lease in &leases {
+        assert!(site.address.keeps(lease), "of a page that is gone");
     }
-
-    /// Leases are of the page that is open, what is not leased can be, and the page knows how many
-    /// of its blocks are free.
-    fn check(&self, mut leases: Vec<Lease>, mut hands: Hands) {
-        while let Some(lease) = hands.allocate() {
-            self.hold(&lease);
-            leases.push(lease);
-        }
-        assert_eq!(leases.len(), PORTS, "lost with a page");
-        for lease in &leases {
-            assert!(self.address.keeps(lease), "of a page that is gone");
-        }
-        assert!(self.address.counts_free(Address::BLOCKS - 1), "miscounted");
-    }
+    assert!(site.address.counts_free(Address::BLOCKS - 1), "miscounted");
 }
 
 /// A port is reserved by its number while the page of its address is taken down.
 fn reservation_against_closing([kept, anew, met]: &[Reach; 3]) {
-    let world = World::new(Address::free(NOW, 2));
+    let world = Site::new(Address::free(NOW, 2));
     let closer = actor(&world, |world| world.address.close());
     let mut hands = world.address.hands(1);
     let reserver = actor(&world, move |world| {
@@ -60,7 +43,7 @@ fn reservation_against_closing([kept, anew, met]: &[Reach; 3]) {
     if before {
         met.hit();
     }
-    world.check(vec![lease], hands);
+    check(&world, vec![lease], hands);
 }
 
 #[test]
@@ -80,7 +63,7 @@ fn a_reservation_that_goes_round_at_a_page_that_is_gone_is_found() {
 /// third takes the page down.
 fn untouched_against_closing([closed, claimed, nothing]: &[Reach; 3]) {
     let (address, mut hands) = Address::heated(NOW, 3, 0);
-    let world = World::new(address);
+    let world = Site::new(address);
     let owner = actor(&world, move |_| hands.surrender());
     let mut hands = world.address.hands(1);
     let claimer = actor(&world, move |world| {
@@ -98,7 +81,7 @@ fn untouched_against_closing([closed, claimed, nothing]: &[Reach; 3]) {
         Some(_) => claimed.hit(),
         None => nothing.hit(),
     }
-    world.check(Vec::from_iter(lease), hands);
+    check(&world, Vec::from_iter(lease), hands);
 }
 
 #[test]
@@ -184,7 +167,7 @@ fn a_page_left_after_the_look_is_found() {
 /// A shard takes the block from the queue and gives it back untouched, while another one finds it by
 /// its name and does likewise.
 fn queued_once([by_name, by_queue, both]: &[Reach; 3]) {
-    let world = World::new(Address::free(NOW, 3));
+    let world = Site::new(Address::free(NOW, 3));
     let mut hands = world.address.hands(1);
     let first = actor(&world, move |world| {
         let had = hands.take_queued(&world.address);

@@ -2,68 +2,54 @@
 #![cfg(loom)]
 
 use loom::sync::Arc;
-use loom_tests::{Bug, Cells, Reach, actor, find, prove};
+use loom_tests::{Bug, Reach, Site, actor, find, prove};
 use natshard::model::{Address, Hands, Lease, PORTS};
 
 /// When the block was taken on: visitors look for it a rest later.
 const TAKEN: u64 = 4;
 const DUE: u64 = TAKEN + Address::REST;
 
-/// An address whose block stands marked under the slice in which both of its ports were leased, and
-/// a cell per port that only its holder may touch.
-struct World {
-    address: Address,
-    cells: Cells<PORTS>,
+/// Swept in the slice after the leases, so that slices are told apart from then on.
+fn leased(shards: usize) -> (Arc<Site>, [Lease; PORTS]) {
+    let (address, leases) = Address::leased(TAKEN, shards);
+    address.bring(TAKEN + 1);
+    address.hands(0).sweep();
+    (Site::new(address), leases)
 }
 
-impl World {
-    /// Swept in the slice after the leases, so that slices are told apart from then on.
-    fn leased(shards: usize) -> (Arc<Self>, [Lease; PORTS]) {
-        let (address, leases) = Address::leased(TAKEN, shards);
-        address.bring(TAKEN + 1);
-        address.hands(0).sweep();
-        let cells = Cells::default();
-        (Arc::new(World { address, cells }), leases)
-    }
+/// Releases a lease. Says when a visitor has to come: he who looks until the release is done
+/// sees it, or marks the block under the slice before.
+fn release(site: &Site, lease: Lease) -> u64 {
+    site.hold(&lease);
+    let released = site.address.release(lease);
+    released.max(site.address.slice() - 1) + Address::REST
+}
 
-    fn hold(&self, lease: &Lease) {
-        self.cells.hold(usize::from(lease.addr().port()) % PORTS);
+/// Goes on slice by slice, with a sweep in each, and leases at that moment: whatever was due
+/// must be there.
+fn lease_at(site: &Site, slice: u64, hands: &mut Hands) -> Lease {
+    assert!(
+        site.address.is_marked(),
+        "nobody would visit the block any more"
+    );
+    for now in site.address.slice() + 1..slice {
+        site.address.bring(now);
+        hands.sweep();
     }
-
-    /// Releases a lease. Says when a visitor has to come: he who looks until the release is done
-    /// sees it, or marks the block under the slice before.
-    fn release(&self, lease: Lease) -> u64 {
-        self.hold(&lease);
-        let released = self.address.release(lease);
-        released.max(self.address.slice() - 1) + Address::REST
-    }
-
-    /// Goes on slice by slice, with a sweep in each, and leases at that moment: whatever was due
-    /// must be there.
-    fn lease_at(&self, slice: u64, hands: &mut Hands) -> Lease {
-        assert!(
-            self.address.is_marked(),
-            "nobody would visit the block any more"
-        );
-        for now in self.address.slice() + 1..slice {
-            self.address.bring(now);
-            hands.sweep();
-        }
-        self.address.bring(slice);
-        let before = self.address.marks();
-        let Some(lease) = hands.allocate() else {
-            let after = self.address.marks();
-            panic!("rested by {slice} and not found: {before}; then {after}");
-        };
-        self.hold(&lease);
-        lease
-    }
+    site.address.bring(slice);
+    let before = site.address.marks();
+    let Some(lease) = hands.allocate() else {
+        let after = site.address.marks();
+        panic!("rested by {slice} and not found: {before}; then {after}");
+    };
+    site.hold(&lease);
+    lease
 }
 
 /// A port is released while the block is visited, and time goes on meanwhile.
 fn release_against_visit([before, at, after]: &[Reach; 3]) {
-    let (world, [kept, lease]) = World::leased(2);
-    let holder = actor(&world, |world| world.release(lease));
+    let (world, [kept, lease]) = leased(2);
+    let holder = actor(&world, |world| release(world, lease));
     let mut hands = world.address.hands(1);
     let visitor = actor(&world, move |world| {
         world.address.bring(DUE);
@@ -78,7 +64,7 @@ fn release_against_visit([before, at, after]: &[Reach; 3]) {
         (false, true) => at.hit(),
         (false, false) => after.hit(),
     }
-    drop(world.lease_at(due, &mut hands));
+    drop(lease_at(&world, due, &mut hands));
     drop(kept);
 }
 
@@ -97,14 +83,14 @@ fn a_visitor_who_marks_under_his_own_slice_is_found() {
 /// A port is released in the slice in which another one of the block has rested, while somebody
 /// takes the block on: no port is had before it has rested.
 fn release_against_judge([rested, nothing, seen]: &[Reach; 3]) {
-    let (world, [first, second]) = World::leased(2);
+    let (world, [first, second]) = leased(2);
     let port = |lease: &Lease| usize::from(lease.addr().port()) % PORTS;
     let first_port = port(&first);
     world.hold(&first);
     let over = world.address.release(first) + Address::REST;
     let holder = actor(&world, move |world| {
         world.address.bring(over);
-        world.release(second)
+        release(world, second)
     });
     let mut hands = world.address.hands(1);
     let taker = actor(&world, move |world| {
@@ -131,7 +117,7 @@ fn release_against_judge([rested, nothing, seen]: &[Reach; 3]) {
     if !leases.is_empty() && released {
         seen.hit();
     }
-    drop(world.lease_at(due, &mut hands));
+    drop(lease_at(&world, due, &mut hands));
 }
 
 #[test]
@@ -155,11 +141,11 @@ fn a_judge_who_reads_the_time_first_is_found() {
 /// A port is released while another one of the block, which has rested, is offered, leased and let
 /// go of.
 fn release_against_offer([early, late]: &[Reach; 2]) {
-    let (world, [first, second]) = World::leased(2);
+    let (world, [first, second]) = leased(2);
     let rested = usize::from(first.addr().port()) % PORTS;
     // As if in the slice before.
     world.address.release_at(first, TAKEN);
-    let holder = actor(&world, |world| world.release(second));
+    let holder = actor(&world, |world| release(world, second));
     let mut hands = world.address.hands(1);
     let visitor = actor(&world, move |world| {
         world.address.bring(DUE);
@@ -177,7 +163,7 @@ fn release_against_offer([early, late]: &[Reach; 2]) {
     } else {
         late.hit()
     }
-    drop(world.lease_at(due, &mut hands));
+    drop(lease_at(&world, due, &mut hands));
 }
 
 #[test]
@@ -195,8 +181,8 @@ fn an_owner_who_marks_under_his_own_slice_is_found() {
 
 /// Two shards sweep in one slice while a port is released.
 fn two_visitors([both, neither, one]: &[Reach; 3]) {
-    let (world, [kept, lease]) = World::leased(3);
-    let holder = actor(&world, |world| world.release(lease));
+    let (world, [kept, lease]) = leased(3);
+    let holder = actor(&world, |world| release(world, lease));
     let visitor = |shard| {
         let mut hands = world.address.hands(shard);
         actor(&world, move |world| {
@@ -213,7 +199,7 @@ fn two_visitors([both, neither, one]: &[Reach; 3]) {
         (false, false) => neither.hit(),
         _ => one.hit(),
     }
-    drop(world.lease_at(due, &mut hands));
+    drop(lease_at(&world, due, &mut hands));
     drop(kept);
 }
 
@@ -236,7 +222,7 @@ fn a_visitor_among_two_who_marks_under_his_own_slice_is_found() {
 /// A visitor is so slow that the bucket he found the block in comes round, and is where others have
 /// marked it since.
 fn a_slow_visitor([slow, usual]: &[Reach; 2]) {
-    let (world, [kept, lease]) = World::leased(3);
+    let (world, [kept, lease]) = leased(3);
     let mut hands = world.address.hands(1);
     let visitor = actor(&world, move |world| {
         world.address.bring(DUE);
@@ -249,7 +235,7 @@ fn a_slow_visitor([slow, usual]: &[Reach; 2]) {
             world.address.bring(slice);
             hands.sweep();
         }
-        let due = world.release(lease);
+        let due = release(world, lease);
         world.address.bring(DUE + 3);
         hands.sweep();
         (hands, due)
@@ -260,7 +246,7 @@ fn a_slow_visitor([slow, usual]: &[Reach; 2]) {
         usual.hit()
     }
     let (mut hands, due) = others.join().unwrap();
-    drop(world.lease_at(due, &mut hands));
+    drop(lease_at(&world, due, &mut hands));
     drop(kept);
 }
 
@@ -285,10 +271,7 @@ fn claim_against_time([late, usual]: &[Reach; 2]) {
     let (address, hands) = Address::heated(TAKEN, 3, 0);
     drop(hands);
     assert!(address.is_free(), "given back untouched");
-    let world = Arc::new(World {
-        address,
-        cells: Cells::default(),
-    });
+    let world = Site::new(address);
     let mut hands = world.address.hands(1);
     let owner = actor(&world, move |world| {
         let leases = std::array::from_fn(|_| hands.allocate().expect("a free block"));
@@ -308,8 +291,8 @@ fn claim_against_time([late, usual]: &[Reach; 2]) {
         usual.hit()
     }
     let [kept, lease] = leases;
-    let due = world.release(lease);
-    drop(world.lease_at(due, &mut hands));
+    let due = release(&world, lease);
+    drop(lease_at(&world, due, &mut hands));
     drop(kept);
 }
 
