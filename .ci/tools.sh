@@ -20,5 +20,12 @@ if [ ${#missing[@]} -gt 0 ]; then
   apt-get update -q
   apt-get install -qy --no-install-recommends "${missing[@]}"
 fi
+# A linker that runs out of room says so in a hundred lines, none of them about room.
+free=$(df --output=avail -BG . | tail -n 1 | tr -dc '0-9')
+if [ "$free" -lt 6 ]; then
+  echo "error: $free GB free where $PWD lies, 6 are needed: what all stages build takes about 5" >&2
+  exit 1
+fi
+echo "$free GB free"
 cargo --version
 tshark --version 2>/dev/null | head -n 1
