@@ -15,6 +15,8 @@ made of) get a build each, in the end.
   .ci/mutants.py --missed        those missed so far once more, too: after further tests were written
   .ci/mutants.py --survivors     those missed so far alone, against every test of the engine
   .ci/mutants.py --heap          those missed so far alone, against what measures heap and system calls
+  .ci/mutants.py --models        those missed so far alone, against the loom models
+  .ci/mutants.py --sampled       those missed so far alone, against the scenarios of shuttle
   .ci/mutants.py --report        what is known so far
 """
 
@@ -78,8 +80,14 @@ LEFT_OUT = {
 # About the process (its heap, its system calls), which learning what they reach would disturb, and
 # boxed iterators.
 MEASURING = {"footprint", "system_calls"}
-# A change first meets tests that take no longer, and no more of them than this takes in all (seconds).
-QUICK, ENOUGH = 4.0, 12.0
+# A suite of tests: how cargo builds it, where it runs, and how long it may take: a change first meets
+# tests that take no longer than `quick`, and no more of them than `enough` in all (seconds). Whether
+# what does not end is wrong: a model of a changed engine may only have more to explore.
+Suite = collections.namedtuple("Suite", "cargo flags directory quick enough ends")
+RELEASED = ["--release", "--config", "profile.release.lto=false", "--config", "profile.release.debug=false"]
+TESTS = Suite(["--profile", "mutants", "--package", "natshard"], "", "crates/natshard", 4.0, 12.0, False)
+MODELS = Suite([*RELEASED, "--package", "loom-tests"], "--cfg loom", "loom-tests", 60.0, 90.0, True)
+SAMPLED = MODELS._replace(flags="--cfg shuttle")
 SKIP = ["numbers_that_would_wrap_are_refused"]
 # What waits for another thread may wait for ever where the code is wrong.
 PATIENCE = 6.0
@@ -222,13 +230,13 @@ def copy_tree():
             shutil.copy2(ROOT / name, TREE / name)
 
 
-def build(tests, environment=None):
+def build(suite, tests):
     """Builds test programs; gives their paths, or the errors of the compiler."""
-    command = ["cargo", "test", "--no-run", "--profile", "mutants", "--package", "natshard"]
+    target = WORK / "-".join(["target", *suite.flags.split()[1:]])
     built = sh(
-        command + tests + ["--message-format", "json"],
+        ["cargo", "test", "--no-run", *suite.cargo, *tests, "--message-format", "json"],
         cwd=TREE, capture_output=True,
-        env={**os.environ, "CARGO_TARGET_DIR": str(WORK / "target"), **(environment or {})},
+        env={**os.environ, "CARGO_TARGET_DIR": str(target), "RUSTFLAGS": suite.flags},
     )
     programs, errors = [], []
     for line in built.stdout.splitlines():
@@ -245,8 +253,8 @@ def build(tests, environment=None):
 class Build:
     """One build with every change that can be chosen, and what became of the others."""
 
-    def __init__(self, mutants, tests, boxes=True):
-        self.boxes = boxes
+    def __init__(self, suite, mutants, tests, boxes=True):
+        self.suite, self.boxes = suite, boxes
         self.unviable, self.apart, self.kept = set(), set(), set()
         self.files = collections.defaultdict(list)
         for path in sorted((ROOT / "crates/natshard/src").rglob("*.rs")):
@@ -258,7 +266,7 @@ class Build:
         self.elsewhere = self.not_here(mutants)
         while True:
             self.write()
-            self.programs, errors = build(tests)
+            self.programs, errors = build(suite, tests)
             if not errors:
                 return
             self.learn(errors)
@@ -281,7 +289,7 @@ class Build:
         failpoints, other processors): found by making each of them an error."""
         begin = re.compile(r"\{ match crate::chosen_mutant\((\d+)\) \{")
         self.write(lambda text: begin.sub(r'{ compile_error!("here \1"); match 0u32 {', text))
-        _, errors = build(["--lib"])
+        _, errors = build(self.suite, ["--lib"])
         here = {int(it) for error in errors for it in re.findall(r"^here (\d+)$", error["message"])}
         return {it["id"] for it in mutants if it.get("reached_as", -1) not in here | {-1}}
 
@@ -330,11 +338,11 @@ def stop(*_):
     os._exit(1)
 
 
-def run(path, environment, patience, tests=()):
+def run(path, environment, patience, tests=(), suite=TESTS):
     """Runs a test program, or some tests of it; `caught` if it fails."""
     # As cargo runs them.
     child = subprocess.Popen(
-        [path, *tests], cwd=TREE / "crates/natshard", env={**os.environ, **environment},
+        [path, *tests], cwd=TREE / suite.directory, env={**os.environ, **environment},
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         preexec_fn=limited, start_new_session=True,
     )
@@ -359,7 +367,7 @@ def tests_of(path):
     return [["--exact", name, "--test-threads=1"] for name in names if name not in SKIP] or [[]]
 
 
-def learn(programs):
+def learn(suite, programs):
     """Each test by itself: how long it takes and what it reaches."""
     learnt, told = [], WORK / "reached"
     for name, path in programs:
@@ -369,7 +377,7 @@ def learn(programs):
             told.unlink(missing_ok=True)
             began = time.monotonic()
             test = f"{name} {arguments[1]}" if arguments else name
-            if run(path, {REACHED: str(told)}, 300.0, arguments) != "missed":
+            if run(path, {REACHED: str(told)}, 300.0, arguments, suite) != "missed":
                 print(f"left out, fails without any change: {test}", flush=True)
                 continue
             took = time.monotonic() - began
@@ -387,8 +395,8 @@ def module_of(mutant):
 class Order:
     """Which tests a change meets, and in which order."""
 
-    def __init__(self, tests, thorough):
-        self.tests, self.thorough = tests, thorough
+    def __init__(self, suite, tests, thorough):
+        self.suite, self.tests, self.thorough = suite, tests, thorough
         self.catches = collections.defaultdict(collections.Counter)
 
     def of(self, mutant):
@@ -404,15 +412,16 @@ class Order:
         spent = 0.0
         reaching = (test for test in self.tests if function in test.reaches)
         for test in sorted(reaching, key=rank):
-            if self.thorough or test.took <= QUICK and spent <= ENOUGH:
+            if self.thorough or test.took <= self.suite.quick and spent <= self.suite.enough:
                 spent += test.took
                 yield test
 
     def attempt(self, mutant):
         for test in self.of(mutant):
-            patience = min(max(PATIENCE, 20 * test.took), 60.0)
-            outcome = run(test.path, {VARIABLE: str(mutant["id"])}, patience, test.arguments)
-            if outcome != "missed":
+            patience = max(PATIENCE, 3 * test.took, min(20 * test.took, 60.0))
+            chosen = {VARIABLE: str(mutant["id"])}
+            outcome = run(test.path, chosen, patience, test.arguments, self.suite)
+            if outcome == "caught" or outcome == "timeout" and not self.suite.ends:
                 for where in (mutant["reached_as"], module_of(mutant)):
                     self.catches[where][test.name] += 1
                 return outcome, test.name
@@ -443,7 +452,7 @@ def one_by_one(apart):
         path.write_text(changed(source.text, 0, len(source.text), mutant, source))
         outcome = "missed", ""
         for which in (["--lib"], ["--tests"]):
-            built, errors = build(which) if outcome[0] == "missed" else ([], [])
+            built, errors = build(TESTS, which) if outcome[0] == "missed" else ([], [])
             if errors:
                 outcome = "unviable", ""
             for name, program in built:
@@ -456,7 +465,8 @@ def one_by_one(apart):
 
 def against_heap(mutants):
     """What measures the whole process against those that nothing else caught."""
-    built = Build(mutants, [word for name in sorted(MEASURING) for word in ("--test", name)], False)
+    tests = [word for name in sorted(MEASURING) for word in ("--test", name)]
+    built = Build(TESTS, mutants, tests, False)
     programs = [(name, path) for name, path in built.programs if name in MEASURING]
     for name, path in programs:
         if run(path, {}, 60.0) != "missed":
@@ -503,6 +513,8 @@ def main():
     arguments.add_argument("--only", default="", help="those in whose name this expression is found")
     arguments.add_argument("--survivors", action="store_true", help="those missed, with every test")
     arguments.add_argument("--heap", action="store_true", help="those missed, with what measures")
+    arguments.add_argument("--models", action="store_true", help="those missed, with loom models")
+    arguments.add_argument("--sampled", action="store_true", help="those missed, with shuttle")
     arguments.add_argument("--missed", action="store_true", help="those missed, too")
     arguments.add_argument("--again", action="store_true", help="those that have an outcome, too")
     arguments.add_argument("--report", action="store_true", help="only what is known so far")
@@ -523,7 +535,7 @@ def main():
         outcome = found.get(mutant["key"], {"outcome": None})["outcome"]
         if not re.search(options.only, mutant["name"]):
             return False
-        if options.survivors or options.heap:
+        if options.survivors or options.heap or options.models or options.sampled:
             return outcome == "missed"
         return options.again or outcome is None or options.missed and outcome == "missed"
 
@@ -534,14 +546,23 @@ def main():
         against_heap(due)
         report(all_mutants)
         return
-    built = Build(due, ["--lib", "--tests"])
+    suite = MODELS if options.models else SAMPLED if options.sampled else TESTS
+    built = Build(suite, due, ["--lib", "--tests"])
     began = time.monotonic()
-    tests = learn(built.programs)
+    tests = learn(suite, built.programs)
     print(f"{len(tests)} tests, learnt in {time.monotonic() - began:.0f} s", flush=True)
-    order = Order(tests, options.survivors)
+    order = Order(suite, tests, options.survivors)
 
     def attempt(mutant):
-        if mutant["id"] in built.unviable:
+        if suite is not TESTS:
+            # Survivors, which they stay unless one of these catches them.
+            if mutant["id"] in built.unviable | built.elsewhere | built.apart:
+                return
+            outcome, test = order.attempt(mutant)
+            if outcome == "caught":
+                note(mutant, outcome, test)
+            print(f"{outcome:8}{mutant['name']}", flush=True)
+        elif mutant["id"] in built.unviable:
             note(mutant, "unviable", "")
         elif mutant["id"] in built.elsewhere:
             note(mutant, "elsewhere", "")
@@ -554,7 +575,7 @@ def main():
     with ThreadPoolExecutor(options.jobs) as pool:
         list(pool.map(attempt, due))
     copy_tree()
-    if not options.quick:
+    if suite is TESTS and not options.quick:
         one_by_one([mutant for mutant in due if mutant["id"] in built.apart])
     report(all_mutants)
 

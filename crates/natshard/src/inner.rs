@@ -9,6 +9,7 @@ use crossbeam_utils::CachePadded;
 
 use crate::config::PortOrder;
 use crate::fair::Tally;
+use crate::fields::join_short;
 use crate::grace::Ripe;
 use crate::ground::Ground;
 use crate::hints::Hint;
@@ -250,14 +251,15 @@ impl Inner {
             return;
         };
         let hot = page.block(block).hot();
+        let entry = join_short([member.position << 8, block as u32]);
         if planted::on(Bug::EnqueueChecksThenSets) {
             if !hot.queued.get() {
                 hot.queued.set(true);
-                member.region.enqueue(member.position << 8 | block as u32);
+                member.region.enqueue(entry);
             }
             return;
         }
-        if hot.queued.raise() && !member.region.enqueue(member.position << 8 | block as u32) {
+        if hot.queued.raise() && !member.region.enqueue(entry) {
             hot.queued.set(false);
         }
     }

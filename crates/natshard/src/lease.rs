@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use crate::block::PORTS;
+use crate::fields::{join, join_long};
 use crate::ground::Ground;
 use crate::id::{PoolId, RealmId};
 use crate::page::Page;
@@ -36,6 +37,8 @@ const _: () = assert!(
 pub(crate) const CHARGED: u8 = 2;
 /// Its release is told; unless it is charged, the lease bears the number of its pool.
 pub(crate) const TOLD: u8 = 4;
+/// Either of them: the lease bears a number.
+pub(crate) const NOTED: u8 = CHARGED | TOLD;
 
 /// The right to one public tuple: given back exactly once, by
 /// [`Burst::release`](crate::Burst::release) (fast) or by being dropped (slow, on any thread, at
@@ -59,7 +62,12 @@ pub(crate) struct LeaseWord(u64);
 impl LeaseWord {
     #[inline]
     pub(crate) const fn new(port: u16, tag: u8, flags: u8, engine: u32) -> Self {
-        LeaseWord(port as u64 | (tag as u64) << 16 | (flags as u64) << 24 | (engine as u64) << 32)
+        LeaseWord(join([
+            port as u64,
+            (tag as u64) << 16,
+            (flags as u64) << 24,
+            (engine as u64) << 32,
+        ]))
     }
 
     /// What it says beside which port it is and whether that need rest when a connection closes:
@@ -78,13 +86,13 @@ impl LeaseWord {
     /// That of a port of the same block; of a word for the first port.
     #[inline]
     pub(crate) const fn with_port(self, port: usize) -> Self {
-        LeaseWord(self.0 | port as u64)
+        LeaseWord(join([self.0, port as u64]))
     }
 
     /// With a tag, of a word that has none.
     #[inline]
     pub(crate) const fn with_tag(self, tag: u8) -> Self {
-        LeaseWord(self.0 | (tag as u64) << 16)
+        LeaseWord(join([self.0, (tag as u64) << 16]))
     }
 
     #[inline]
@@ -109,7 +117,11 @@ impl LeaseWord {
 
     /// With a further flag, and what that says.
     const fn noted(self, flag: u8, note: u32) -> Self {
-        LeaseWord(self.0 as u32 as u64 | (flag as u64) << 24 | (note as u64) << 32)
+        LeaseWord(join([
+            self.0 as u32 as u64,
+            (flag as u64) << 24,
+            (note as u64) << 32,
+        ]))
     }
 }
 
@@ -240,7 +252,7 @@ impl Lease {
         };
         let clock = &page.ground.clock;
         let moment = (rests && clock.rest() > 0).then(|| clock.moment());
-        if lease.word.flags() & (CHARGED | TOLD) == 0 {
+        if lease.word.flags() & NOTED == 0 {
             page.give_back(lease.word.port(), moment);
         } else {
             let note = (lease.word.flags(), lease.word.note());
@@ -357,12 +369,14 @@ impl RawLease {
     /// The token as 128 bits, for shared tables and the wire.
     #[must_use]
     pub const fn to_bits(self) -> u128 {
-        (self.seal as u128) << 104
-            | (self.space as u128) << 88
-            | (self.key as u128) << 56
-            | (self.port as u128) << 40
-            | (self.tag as u128) << 32
-            | self.generation as u128
+        join_long([
+            (self.seal as u128) << 104,
+            (self.space as u128) << 88,
+            (self.key as u128) << 56,
+            (self.port as u128) << 40,
+            (self.tag as u128) << 32,
+            self.generation as u128,
+        ])
     }
 
     /// The token of these bits. Any bits will do: a token that was never given out is refused

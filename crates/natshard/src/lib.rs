@@ -20,6 +20,7 @@ mod event;
 #[doc(hidden)]
 pub mod failpoints;
 mod fair;
+mod fields;
 mod grace;
 mod ground;
 mod hints;

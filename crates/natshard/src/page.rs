@@ -10,10 +10,11 @@ use crate::chunks::Chunks;
 use crate::clock::Moment;
 use crate::event::EventKind;
 use crate::fair::{Books, QUARTER, QUARTERS, Tenancies, Tenancy, Titles};
+use crate::fields::join;
 use crate::ground::Ground;
 use crate::hints::{BLOCKS, BlockSet, Hint, PageHints};
 use crate::id::{PoolId, RealmId};
-use crate::lease::{CHARGED, TOLD};
+use crate::lease::{CHARGED, NOTED, TOLD};
 use crate::planted::{self, Bug};
 use crate::protocol::Protocol;
 use crate::reclaim::Pin;
@@ -446,9 +447,9 @@ impl Page {
 
     /// Remembers what the lease of a port knows and its token has no room for.
     pub(crate) fn note(&self, port: u16, flags: u8, note: u32) {
-        let noted = flags & (CHARGED | TOLD);
+        let noted = flags & NOTED;
         if noted != 0 {
-            let word = u64::from(noted) << 32 | u64::from(note);
+            let word = join([u64::from(noted) << 32, u64::from(note)]);
             self.ledger.get_or_grow(port.into()).set(word);
         } else if let Some(word) = self.ledger.get(port.into()) {
             word.set(0);

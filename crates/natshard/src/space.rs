@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use crate::changes::Changes;
+use crate::fields::join_long;
 use crate::hints::BlockSet;
 use crate::id::RealmId;
 use crate::page::Page;
@@ -41,7 +42,7 @@ impl Window {
     pub(crate) fn address(self, key: u32) -> IpAddr {
         match self {
             Window::V4 => IpAddr::V4(Ipv4Addr::from(key)),
-            Window::V6(upper) => IpAddr::V6(Ipv6Addr::from(upper | u128::from(key))),
+            Window::V6(upper) => IpAddr::V6(Ipv6Addr::from(join_long([upper, u128::from(key)]))),
         }
     }
 }

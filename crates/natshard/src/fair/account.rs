@@ -31,6 +31,7 @@ use crate::event::EventRings;
 use crate::fair::counts::Counts;
 use crate::fair::policy::SubscriberLimit;
 use crate::fair::table::Table;
+use crate::fields::join;
 use crate::planted::{self, Bug};
 use crate::protocol::Protocol;
 use crate::reclaim::Pin;
@@ -120,7 +121,7 @@ impl Versioned {
     }
 
     fn with_version(self, version: u16) -> Self {
-        Versioned(self.0 & !(0xffff << 48) | u64::from(version) << 48)
+        Versioned(join([self.0 & !(0xffff << 48), u64::from(version) << 48]))
     }
 
     fn value(self) -> u32 {
@@ -128,7 +129,7 @@ impl Versioned {
     }
 
     fn with_value(self, value: u32) -> Self {
-        Versioned(self.0 & !Self::VALUE | u64::from(value))
+        Versioned(join([self.0 & !Self::VALUE, u64::from(value)]))
     }
 }
 
@@ -151,7 +152,7 @@ impl Pairing {
 
     fn under(self, version: u16) -> Versioned {
         let space = u64::from(self.space + 1) << 32;
-        Versioned(space | u64::from(self.key)).with_version(version)
+        Versioned(join([space, u64::from(self.key)])).with_version(version)
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::chunks::Chunks;
 use crate::fair::account::Active;
+use crate::fields::join;
 use crate::lease::SendPtr;
 use crate::planted::{self, Bug};
 use crate::reclaim::Pin;
@@ -59,7 +60,7 @@ impl Stack {
             let changes = (top >> 32).wrapping_add(1) << 32;
             if self
                 .0
-                .exchange(top, changes | u64::from(number + 1))
+                .exchange(top, join([changes, u64::from(number + 1)]))
                 .is_ok()
             {
                 return;
@@ -77,7 +78,11 @@ impl Stack {
                 continue;
             };
             let changes = (top >> 32).wrapping_add(1) << 32;
-            if self.0.exchange(top, changes | u64::from(next)).is_ok() {
+            if self
+                .0
+                .exchange(top, join([changes, u64::from(next)]))
+                .is_ok()
+            {
                 return Some(number);
             }
         }

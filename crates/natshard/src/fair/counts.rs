@@ -1,5 +1,6 @@
 //! Three counts, one for each protocol, in one word.
 
+use crate::fields::join;
 use crate::protocol::Protocol;
 
 /// A count for each protocol modulo 2^16, and 16 bits more for a version: 0-15 TCP, 16-31 UDP,
@@ -21,7 +22,7 @@ impl Counts {
 
     const fn with(self, protocol: Protocol, count: u16) -> Self {
         let shift = Self::shift(protocol);
-        Counts(self.0 & !(0xffff << shift) | (count as u64) << shift)
+        Counts(join([self.0 & !(0xffff << shift), (count as u64) << shift]))
     }
 
     /// So many more of one protocol.
@@ -50,7 +51,7 @@ impl Counts {
 
     /// The same counts under this version, or tag.
     pub(crate) const fn tagged(self, tag: u16) -> Self {
-        Counts(self.bare().0 | (tag as u64) << VERSION_SHIFT)
+        Counts(join([self.bare().0, (tag as u64) << VERSION_SHIFT]))
     }
 
     /// How far this is ahead of `behind`, by protocol: modulo 2^16, so the truth must be less.

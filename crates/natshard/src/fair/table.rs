@@ -12,6 +12,7 @@ use std::sync::Arc;
 use crate::chunks::Chunks;
 use crate::fair::account::Account;
 use crate::fair::actives::Actives;
+use crate::fields::{join, join_short};
 use crate::sync::{Counter, Flag, MODEL, Word};
 
 /// Accounts for each bucket, on average, before the number of buckets is doubled.
@@ -53,7 +54,7 @@ impl Entry {
     }
 
     fn dummy(number: u32) -> Self {
-        Entry((number + 1) | DUMMY)
+        Entry(join_short([number + 1, DUMMY]))
     }
 
     fn number(self) -> u32 {
@@ -63,7 +64,7 @@ impl Entry {
 
 /// The order of a bucket's dummy, and the next entry, as kept in a link.
 fn link(order: u32, next: Entry) -> u64 {
-    u64::from(order) << 32 | u64::from(next.0)
+    join([u64::from(order) << 32, u64::from(next.0)])
 }
 
 impl Table {
@@ -156,7 +157,7 @@ impl Table {
             };
             let account = self.accounts.get_or_grow(number as usize);
             account.chain.set(link(order, Entry(seen as u32)));
-            let linked = seen & !0xffff_ffff | u64::from(Entry::account(number).0);
+            let linked = join([seen & !0xffff_ffff, u64::from(Entry::account(number).0)]);
             if before.exchange(seen, linked).is_ok() {
                 let linked = self.linked.add(1) + 1;
                 if self.told_full.get() {
@@ -262,7 +263,7 @@ impl Table {
                 Ok(number) => break number,
                 Err((before, seen)) => {
                     fresh.set(link(order, Entry(seen as u32)));
-                    let linked = seen & !0xffff_ffff | u64::from(Entry::dummy(number).0);
+                    let linked = join([seen & !0xffff_ffff, u64::from(Entry::dummy(number).0)]);
                     if before.exchange(seen, linked).is_ok() {
                         break number;
                     }

@@ -3,6 +3,7 @@
 use crate::event::{EventKind, Limit};
 use crate::fair::policy::Threshold;
 use crate::fair::quota::{ClassNumber, Holding, Quota, Short};
+use crate::fields::join;
 use crate::protocol::Protocol;
 use crate::segments::Segments;
 use crate::sync::{Flag, Word};
@@ -135,7 +136,7 @@ impl Tally {
     /// Changes when the threshold is raised and cleared.
     pub(crate) fn watch(&self, threshold: Option<Threshold>) {
         let packed = threshold.map_or(0, |Threshold { raise, clear }| {
-            u64::from(raise) << 8 | u64::from(clear)
+            join([u64::from(raise) << 8, u64::from(clear)])
         });
         self.threshold.set(packed);
     }

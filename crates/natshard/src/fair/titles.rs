@@ -21,6 +21,7 @@
 use crate::block::{BlockRef, Mask, Taken};
 use crate::clock::Clock;
 use crate::fair::unit::{QUARTERS, Unit};
+use crate::fields::join;
 use crate::hints::BLOCKS;
 use crate::id::ShardId;
 use crate::planted::{self, Bug};
@@ -75,7 +76,8 @@ impl Title {
 
     fn next(self, owner: Owner, giving: bool) -> Self {
         let version = (self.0 & !(VERSION - 1)).wrapping_add(VERSION);
-        Title(version | if giving { GIVING } else { 0 } | u64::from(owner.0))
+        let giving = if giving { GIVING } else { 0 };
+        Title(join([version, giving, u64::from(owner.0)]))
     }
 }
 

@@ -4,6 +4,7 @@
 
 use crate::block::{Mask, PORTS};
 use crate::fair::account::Pairing;
+use crate::fields::join;
 
 /// Ports of a quarter of a block.
 pub(crate) const QUARTER: usize = if PORTS >= 4 { PORTS / 4 } else { 1 };
@@ -58,11 +59,14 @@ impl PortBlock {
     /// Bit 0 is one; block in bits 1-8, first quarter in 9-10, quarters less one in 11-12, key in
     /// 13-44, space in 45-60.
     pub(crate) fn to_bits(self) -> u64 {
-        1 | (self.unit.block as u64) << 1
-            | (self.unit.first as u64) << 9
-            | (self.unit.count as u64 - 1) << 11
-            | u64::from(self.at.key) << 13
-            | u64::from(self.at.space) << 45
+        join([
+            1,
+            (self.unit.block as u64) << 1,
+            (self.unit.first as u64) << 9,
+            (self.unit.count as u64 - 1) << 11,
+            u64::from(self.at.key) << 13,
+            u64::from(self.at.space) << 45,
+        ])
     }
 
     pub(crate) fn from_bits(bits: u64) -> Self {

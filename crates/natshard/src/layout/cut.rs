@@ -9,6 +9,7 @@ use ipnet::IpNet;
 
 use super::Share;
 use crate::config::PoolConfig;
+use crate::fields::{join_long, join_short};
 use crate::hints::{BLOCKS, BlockSet};
 use crate::id::PoolId;
 use crate::portset::PortSet;
@@ -22,7 +23,7 @@ pub(crate) fn keys(net: &IpNet) -> (Window, u32, u32) {
     let high = if host_bits >= 32 {
         u32::MAX
     } else {
-        low | ((1u64 << host_bits) - 1) as u32
+        join_short([low, ((1u64 << host_bits) - 1) as u32])
     };
     (window, low, high)
 }
@@ -36,7 +37,7 @@ pub(super) fn clip(net: &IpNet, window: Window) -> Option<(u32, u32)> {
         }
         (IpNet::V6(net), Window::V6(base)) => {
             let low = u128::from(net.network()).max(base);
-            let high = u128::from(net.broadcast()).min(base | u128::from(u32::MAX));
+            let high = u128::from(net.broadcast()).min(join_long([base, u128::from(u32::MAX)]));
             (low <= high).then_some((low as u32, high as u32))
         }
         _ => None,
