@@ -52,6 +52,8 @@ mod shard;
 mod space;
 mod standing;
 mod stats;
+#[cfg(test)]
+mod steps;
 mod sweep;
 mod sync;
 mod take;

@@ -43,8 +43,11 @@ use std::sync::atomic::Ordering;
 #[cfg(natshard_failpoints)]
 use crate::failpoints::window;
 
+#[cfg(all(test, not(any(natshard_failpoints, shuttle))))]
+use crate::steps::take as window;
+
 /// Before each step of the protocol.
-#[cfg(not(any(natshard_failpoints, shuttle)))]
+#[cfg(not(any(test, natshard_failpoints, shuttle)))]
 #[inline(always)]
 fn window() {}
 

@@ -6,7 +6,7 @@
 //! asked for. Doubling the number of buckets moves nothing. Two shards that meet one subscriber
 //! for the first time insert at the same link, so only one account is ever linked.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use crate::chunks::Chunks;
@@ -14,6 +14,13 @@ use crate::fair::account::Account;
 use crate::fair::actives::Actives;
 use crate::fields::{join, join_short};
 use crate::sync::{Counter, Flag, MODEL, Word};
+
+/// Nobody can tell which subscribers share a bucket.
+#[cfg(not(test))]
+type Hashing = std::hash::RandomState;
+/// The same in every run: steps are counted.
+#[cfg(test)]
+type Hashing = std::hash::BuildHasherDefault<std::hash::DefaultHasher>;
 
 /// Accounts for each bucket, on average, before the number of buckets is doubled.
 const LOAD: u64 = if MODEL { 1 } else { 6 };
@@ -36,7 +43,7 @@ pub(crate) struct Table {
     most: u64,
     /// Whether it was told that there is no room.
     told_full: Flag,
-    hasher: RandomState,
+    hasher: Hashing,
     actives: Arc<Actives>,
 }
 
@@ -81,7 +88,7 @@ impl Table {
             linked: Word::new(0),
             most: u64::from(most),
             told_full: Flag::default(),
-            hasher: RandomState::new(),
+            hasher: Hashing::default(),
             actives: Arc::default(),
         }
     }
