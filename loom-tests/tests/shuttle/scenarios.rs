@@ -99,6 +99,11 @@ fn eight_shards_share_whole_blocks() {
     sample("blocks", BLOCKS, blocks);
 }
 
+#[test]
+fn a_block_claimed_without_comparing_is_found_among_eight_shards() {
+    find("blocks", Bug::BlockClaimChecksThenSets, blocks);
+}
+
 /// Lifetimes of all lengths, some for ever, while time passes on its own: ports rest, blocks are
 /// reheated with what has rested, and recycled.
 fn rests(seed: u64, reach: &Reach<2>) {
@@ -150,6 +155,11 @@ fn rests(seed: u64, reach: &Reach<2>) {
 fn lifetimes_of_all_lengths_rest_and_come_back() {
     let states = ["reheated", "recycled"];
     sample("rests", states, rests);
+}
+
+#[test]
+fn a_visitor_that_trusts_its_mark_is_found_among_eight_shards() {
+    find("rests", Bug::VisitTrustsItsMark, rests);
 }
 
 fn shapes() -> [Vec<PoolConfig>; 3] {
@@ -211,6 +221,11 @@ fn swaps(seed: u64, reach: &Reach<3>) {
 #[test]
 fn reconfiguration_among_eight_shards_doubles_and_loses_nothing() {
     sample("swaps", ["refused", "swapped", "drained"], swaps);
+}
+
+#[test]
+fn a_block_claimed_without_comparing_is_found_while_pools_change() {
+    find("swaps", Bug::BlockClaimChecksThenSets, swaps);
 }
 
 /// A shard stands still in the middle of a burst, with a block in hand, until all the others are
@@ -280,6 +295,11 @@ fn a_shard_that_stands_still_takes_nothing_from_the_others() {
         ["waited for its grace", "reheated meanwhile"],
         stall,
     );
+}
+
+#[test]
+fn a_reclaimer_that_looks_first_is_found_beside_a_shard_that_stands_still() {
+    find("stall", Bug::ReclaimerChecksThenActs, stall);
 }
 
 /// Tokens, copied and used by whoever comes by them: each is accepted once.
