@@ -6,7 +6,8 @@
 
 use std::cell::Cell;
 
-#[cfg(test)]
+// Debug assertions look, too, and are counted.
+#[cfg(debug_assertions)]
 mod tests;
 
 thread_local! {

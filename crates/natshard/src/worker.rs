@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::address::AddressBook;
 use crate::bag::Bag;
@@ -224,6 +224,12 @@ pub(crate) unsafe fn after_grace(pin: &Pin<'_>, work: impl FnOnce() + 'static) {
         // SAFETY: passed on to the caller.
         unsafe { pin.defer(work) };
     }
+}
+
+/// A random number below a bound, each as likely as any other but for a 2^-24th of its likelihood
+/// where the bound is at most 256.
+pub(crate) fn below(random: &mut impl Rng, bound: u32) -> u32 {
+    ((u64::from(random.next_u32()) * u64::from(bound)) >> 32) as u32
 }
 
 /// A worker while it is pinned.

@@ -23,7 +23,7 @@ use crate::request::{Family, Request};
 use crate::space::SpaceId;
 use crate::sweep::PER_REFILL;
 use crate::wish::Wish;
-use crate::worker::{Purpose, Work};
+use crate::worker::{Purpose, Work, below};
 
 /// What a refill looks for when it is to find a port block instead of a block to heat.
 #[derive(Clone, Copy, Debug)]
@@ -163,7 +163,7 @@ impl Work<'_> {
         let titles = page.titles()?;
         let clock = &self.inner.ground.clock;
         let random = &mut self.worker.random;
-        let draw = |below: u32| ((u64::from(random.next_u32()) * u64::from(below)) >> 32) as u32;
+        let draw = |bound| below(random, bound);
         let taken = titles.take(
             unit,
             owner,

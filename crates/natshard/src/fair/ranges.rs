@@ -14,7 +14,7 @@ use crate::page::Page;
 use crate::protocol::Protocol;
 use crate::region::Region;
 use crate::request::{Family, Request};
-use crate::worker::Work;
+use crate::worker::{Work, below};
 
 impl PoolLayout {
     /// Those of `mask`, leasable ports of a block, that port blocks can be made of.
@@ -137,7 +137,7 @@ impl Work<'_> {
     fn take_in_range(&mut self, page: &Page, block: usize, wanted: &Mask) -> Option<usize> {
         let here = page.block(block);
         let random = &mut self.worker.random;
-        let draw = |below: u32| ((u64::from(random.next_u32()) * u64::from(below)) >> 32) as u32;
+        let draw = |bound| below(random, bound);
         let clock = &self.inner.ground.clock;
         let taken = here.take_shared(self.worker.id, clock, wanted, draw)?;
         // Condemned meanwhile: it waits for this burst, and stays.
