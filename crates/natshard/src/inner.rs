@@ -350,12 +350,11 @@ impl Inner {
         let recycled = here.recycle();
         // Only now: a condemnation from here on is one of its own.
         here.hot().deferred.set(false);
-        if !recycled && planted::on(Bug::RecycleForgetsTheReheated) {
-            return;
-        }
         if !recycled {
             // Reheated meanwhile, in the same generation.
-            page.settle(block);
+            if !planted::on(Bug::RecycleForgetsTheReheated) {
+                page.settle(block);
+            }
             return;
         }
         self.shards[shard].stats.blocks_recycled.add(1);

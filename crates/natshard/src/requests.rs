@@ -162,10 +162,7 @@ impl Work<'_> {
                 }
             }
         }
-        let purpose = Purpose {
-            family: None,
-            ..self.purpose(request)
-        };
+        let purpose = self.purpose(request);
         let Some(allocator) = self.address_allocator(purpose, pool, page, class) else {
             self.want(pool, request.protocol);
             let free = |region: &Arc<Region>| !page.hinted(Hint::FREE, &region.blocks).is_empty();

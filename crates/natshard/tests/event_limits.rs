@@ -93,6 +93,15 @@ fn a_quota_that_was_exceeded_is_told_with_the_limit_that_was_met() {
             (Icmp, Limit::PortBlocksInAll(3)),
         ]
     );
+    // The protocol's own is told where as much is left of both.
+    let both = PortBlocks::new(64).per_subscriber(3).of_protocol(Tcp, 2);
+    assert_eq!(
+        limits(pool().port_blocks(both), &[Udp, Tcp]),
+        [
+            (Udp, Limit::PortBlocksInAll(3)),
+            (Tcp, Limit::PortBlocksInAll(3))
+        ]
+    );
     let ranges = || pool().deterministic(Deterministic::new(100, 500));
     assert_eq!(limits(ranges(), &[Tcp]), [(Tcp, Limit::Range(500))]);
     // Its range, then port blocks beyond it, and last the limit of ports that counts both.

@@ -153,9 +153,13 @@ fn ranges_of_ports_that_meet_at_a_block_are_apart() {
     };
     assert_eq!(faults(&[lower.clone(), upper(2048)]), []);
     // Not one port in common, and yet a block.
-    let cut = lower.ports(1024..=2000);
+    let cut = lower.clone().ports(1024..=2000);
     assert!(matches!(
         &faults(&[cut, upper(2001)])[..],
         [ConfigFault::SharedBlocks { ports, .. }] if *ports == (1792..=2047)
     ));
+    // Nor does a third pool that shares nothing hide what two of them share.
+    let third = pool("c", "203.0.113.128/28");
+    let three = faults(&[lower.ports(1024..=2000), upper(2001), third]);
+    assert!(matches!(&three[..], [ConfigFault::SharedBlocks { .. }]));
 }

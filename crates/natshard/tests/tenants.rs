@@ -145,6 +145,32 @@ fn what_is_guaranteed_and_not_used_is_not_lent() {
     assert_eq!(fill(&mut shard, 0, &udp).0.len(), 5 * 256);
 }
 
+/// Whoever is not named any more keeps what he holds, and is listed while he does.
+#[test]
+fn a_former_tenant_is_listed_while_it_holds_blocks() {
+    let (engine, request) = engine(pool().tenant(tenant(1, 2, 8)).tenant(tenant(2, 2, 8)));
+    let mut shards = [0, 1].map(|index| engine.shard(index).unwrap());
+    let mut burst = shards[0].burst(at(0));
+    let lease = burst.allocate(&request.tenant(1)).unwrap();
+    drop(burst);
+    engine
+        .reconfigure(config(pool().tenant(tenant(2, 2, 8))))
+        .unwrap();
+    let holders = |engine: &Engine| -> Vec<(Holder, u64)> {
+        let shares = shares(engine).shares;
+        shares
+            .iter()
+            .map(|share| (share.holder, share.held))
+            .collect()
+    };
+    let named = [(Holder::Others, 0), (Holder::Tenant(2), 0)];
+    let former = (Holder::Tenant(1), 1);
+    assert_eq!(holders(&engine), [named[0], named[1], former]);
+    shards[0].burst(at(0)).release(lease);
+    rest(&engine, &mut shards, &mut 0);
+    assert_eq!(holders(&engine), named);
+}
+
 #[test]
 fn blocks_are_borrowed_and_come_back_once_they_have_rested() {
     let (engine, request) = engine(pool().tenant(tenant(1, 2, 8)).tenant(tenant(2, 2, 8)));

@@ -13,7 +13,7 @@ use crate::lease::{CHARGED, Lease};
 use crate::page::Page;
 use crate::region::Region;
 use crate::request::{Family, Parity, Request, Strictness};
-use crate::worker::{Purpose, Work};
+use crate::worker::Work;
 
 /// A set that is asked for, and where its leases go.
 pub(crate) struct Set<'r> {
@@ -197,10 +197,7 @@ impl Work<'_> {
             return Err(AllocError::NoSuchFamily);
         }
         let (page, class) = self.page_of(layout, pool, request.protocol, address)?;
-        let purpose = Purpose {
-            family: None,
-            ..self.purpose(request)
-        };
+        let purpose = self.purpose(request);
         let search = Search::address(pool, purpose, set.sought(), page, class);
         let had = self.set_in(set, search, AllocError::AddressFull);
         had.map_err(|error| {

@@ -263,7 +263,7 @@ impl EventBooks {
 impl EventSink for EventBooks {
     fn event(&mut self, event: &Event) {
         self.events += 1;
-        if self.events > 1 && event.sequence < self.next {
+        if event.sequence < self.next {
             self.note(EventContradiction::OutOfOrder(event.sequence));
         }
         self.next = self.next.max(event.sequence.saturating_add(1));

@@ -12,9 +12,8 @@ pub trait EventSink {
 
     /// So many events of one shard (or, with `None`, of leases dropped outside of any) were lost
     /// since the last call, because the reader came too late.
-    fn lost(&mut self, shard: Option<usize>, events: u64) {
-        let _ = (shard, events);
-    }
+    #[expect(unused_variables, reason = "whoever counts them says so")]
+    fn lost(&mut self, shard: Option<usize>, events: u64) {}
 }
 
 impl<F: FnMut(&Event)> EventSink for F {

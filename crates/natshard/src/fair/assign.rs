@@ -23,7 +23,7 @@ use crate::request::{Family, Request};
 use crate::space::SpaceId;
 use crate::sweep::PER_REFILL;
 use crate::wish::Wish;
-use crate::worker::{Purpose, Work, below};
+use crate::worker::{Work, below};
 
 /// What a refill looks for when it is to find a port block instead of a block to heat.
 #[derive(Clone, Copy, Debug)]
@@ -236,10 +236,7 @@ impl Work<'_> {
     }
 
     fn search_pool(&mut self, pool: &PoolLayout, request: &Request) -> Result<(), AllocError> {
-        let purpose = Purpose {
-            family: request.family,
-            ..self.purpose(request)
-        };
+        let purpose = self.purpose(request);
         let allocator = self.worker.allocator_index(self.shard, purpose);
         if self.find_unit(allocator, pool, purpose) {
             return Ok(());

@@ -107,6 +107,11 @@ mod tests {
         assert_eq!(other.latest(one), both);
         assert_eq!(one.tagged(3).latest(other.tagged(9)), both.tagged(3));
         assert_eq!(one.latest(base), one);
+        // As far apart as two can be, and further.
+        let farthest = base.plus(Protocol::Icmp, 32_767);
+        assert_eq!(base.latest(farthest), farthest);
+        let beyond = base.plus(Protocol::Icmp, 32_768);
+        assert_eq!(base.latest(beyond), base);
         assert_eq!(base.latest(one), one);
     }
 }

@@ -347,3 +347,54 @@ fn address(family: Family, key: u128) -> IpAddr {
 const fn empty() -> RangeInclusive<u16> {
     1..=0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ipnet::Ipv4AddrRange;
+
+    /// Exclusions before, at the beginning of, in, at the end of and behind a prefix, side by side,
+    /// within each other and all over it.
+    #[test]
+    fn addresses_are_those_of_the_prefixes_that_no_exclusion_covers() {
+        let holes = [
+            "192.0.2.0/30",
+            "192.0.2.8/32",
+            "192.0.2.9/32",
+            "192.0.2.8/31",
+            "192.0.2.12/30",
+            "192.0.2.12/31",
+            "192.0.2.15/32",
+            "192.0.2.16/28",
+            "192.0.2.0/27",
+            "::/0",
+        ];
+        let prefixes = ["192.0.2.8/29", "192.0.2.4/30"].map(|net| net.parse::<IpNet>().unwrap());
+        for chosen in 0..1 << holes.len() {
+            let of = |pool: PoolConfig, net: &&str| pool.exclude_addresses(net.parse().unwrap());
+            let chosen = (0..holes.len()).filter(|hole| chosen >> hole & 1 == 1);
+            let chosen: Vec<&str> = chosen.map(|hole| holes[hole]).collect();
+            let pool = prefixes
+                .iter()
+                .fold(PoolConfig::new("p"), |pool, &net| pool.prefix(net));
+            let pool = chosen.iter().fold(pool, of);
+            let nets: Vec<IpNet> = chosen.iter().map(|net| net.parse().unwrap()).collect();
+            let expected = prefixes.iter().flat_map(|net| match net {
+                IpNet::V4(net) => Ipv4AddrRange::new(net.network(), net.broadcast()),
+                IpNet::V6(_) => unreachable!("none is"),
+            });
+            let expected: Vec<u128> = expected
+                .filter(|&address| !nets.iter().any(|net| net.contains(&IpAddr::V4(address))))
+                .map(|address| u32::from(address).into())
+                .collect();
+            let all = runs(&pool);
+            let found: Vec<u128> = all.iter().flat_map(|run| run.first..=run.last).collect();
+            assert_eq!(found, expected, "without {chosen:?}");
+            let mut before = 0;
+            for run in all {
+                assert_eq!(run.before, before);
+                before += run.len();
+            }
+        }
+    }
+}

@@ -179,3 +179,23 @@ impl Threshold {
         Threshold { raise, clear }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Protocol::{Tcp, Udp};
+
+    #[test]
+    fn the_limit_met_first_is_told_and_of_two_that_of_the_protocol() {
+        let ports = SubscriberLimit::new().ports(Tcp, 10).total(25);
+        assert_eq!(ports.met([10, 0, 0], Tcp), Limit::Ports(10));
+        assert_eq!(ports.met([8, 15, 0], Tcp), Limit::Ports(10));
+        assert_eq!(ports.met([8, 16, 0], Tcp), Limit::PortsInAll(25));
+        assert_eq!(ports.met([8, 16, 0], Udp), Limit::PortsInAll(25));
+        let blocks = PortBlocks::new(64).per_subscriber(4).of_protocol(Tcp, 2);
+        assert_eq!(blocks.met([2, 0, 0], Tcp), Limit::PortBlocks(2));
+        assert_eq!(blocks.met([1, 2, 0], Tcp), Limit::PortBlocks(2));
+        assert_eq!(blocks.met([1, 3, 0], Tcp), Limit::PortBlocksInAll(4));
+        assert_eq!(blocks.met([1, 3, 0], Udp), Limit::PortBlocksInAll(4));
+    }
+}

@@ -70,7 +70,7 @@ pub(super) fn within(block: usize, range: &std::ops::RangeInclusive<u16>) -> Mas
     if range.is_empty() || last < base || first >= base + PORTS {
         return Mask::EMPTY;
     }
-    let (first, last) = (first.max(base), last.min(base + PORTS - 1));
+    let first = first.max(base);
     Mask::range(first - base, last - first + 1)
 }
 

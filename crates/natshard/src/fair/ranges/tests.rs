@@ -64,6 +64,9 @@ fn port_blocks_are_cut_from_what_ranges_leave() {
     // Unless it is excluded.
     let without = ranges(9).exclude_ports(2176..=2303);
     assert!(assignable(without).into_iter().eq(9..16));
+    // The last port of the pool lies within a block, and among the first of it.
+    let wide = ranges(8).ports(1024..=65_000);
+    assert!(assignable(wide).into_iter().eq(8..254));
     // All of them are ranges.
     assert_eq!(assignable(ranges(24)), []);
     let none = pool().deterministic(Deterministic::new(8, 128));
