@@ -119,9 +119,7 @@ impl Engine {
                         region.enlisted(number);
                         let (page, fresh) = self.inner().open(&pin, &region.space, record);
                         if fresh {
-                            for block in region.blocks.iter() {
-                                self.inner().enqueue(page, block);
-                            }
+                            self.inner().queue_opened(page, region.blocks.iter());
                         }
                         left -= 1;
                     }

@@ -12,7 +12,7 @@ use crate::fair::Tally;
 use crate::fields::join_short;
 use crate::grace::Ripe;
 use crate::ground::Ground;
-use crate::hints::Hint;
+use crate::hints::{BLOCKS, Hint};
 use crate::layout::{Layout, Names};
 use crate::lease::{SendPtr, free_page};
 use crate::page::Page;
@@ -240,14 +240,36 @@ impl Inner {
         (page, fresh)
     }
 
+    /// Whether blocks of one address are left to the shard that took one there last, which goes on
+    /// there as long as it finds any (`Work::try_here`): two shards that take blocks of one address
+    /// in turn write the same words of its page all the time. A single shard takes the oldest.
+    pub(crate) fn stays(&self) -> bool {
+        self.shards.len() > 1
+    }
+
+    /// Queues the blocks of an address just opened in this order; where shards stay, one of them.
+    pub(crate) fn queue_opened(&self, page: &Page, blocks: impl Iterator<Item = usize>) {
+        let most = if self.stays() { 1 } else { BLOCKS };
+        let listed = blocks.filter(|&block| newest_member(page, block).is_some());
+        listed
+            .take(most)
+            .for_each(|block| self.enqueue(page, block));
+    }
+
+    /// Queues a block that has become free; where shards stay, only the first of its address.
+    fn offer(&self, page: &Page, block: usize) {
+        let others = |member: &Member| {
+            let free = page.hinted(Hint::FREE, member.blocks());
+            free.iter().any(|other| other != block)
+        };
+        if !self.stays() || !newest_member(page, block).is_some_and(others) {
+            self.enqueue(page, block);
+        }
+    }
+
     /// Puts a free block into the queue of its newest region, unless it stands in one.
     pub(crate) fn enqueue(&self, page: &Page, block: usize) {
-        let members = page.record().members();
-        let Some(member) = members
-            .iter()
-            .rev()
-            .find(|member| member.blocks().contains(block))
-        else {
+        let Some(member) = newest_member(page, block) else {
             return;
         };
         let hot = page.block(block).hot();
@@ -367,7 +389,7 @@ impl Inner {
     pub(crate) fn freed(&self, page: &Page, block: usize) {
         let all_free = page.count_free();
         page.settle(block);
-        self.enqueue(page, block);
+        self.offer(page, block);
         if all_free {
             page.free_since.set(self.ground.clock.slice());
             for member in page.record().members() {
@@ -378,6 +400,12 @@ impl Inner {
             }
         }
     }
+}
+
+/// A page's membership in the newest region that has a block.
+fn newest_member(page: &Page, block: usize) -> Option<&Member> {
+    let mut members = page.record().members().iter().rev();
+    members.find(|member| member.blocks().contains(block))
 }
 
 impl Drop for Inner {

@@ -114,6 +114,9 @@ pub struct PortAllocator {
     pub(crate) bell: u64,
     /// Where searches of this allocator's pool go on.
     pub(crate) cursor: usize,
+    /// The position of the address that gave a free block last, where shards stay at theirs, and
+    /// from which of its blocks on the next one is taken.
+    pub(crate) stays_at: Option<(usize, usize)>,
     /// The slice in which the block was taken on.
     since: u64,
     /// Whether every port of it was, from free.
@@ -140,6 +143,7 @@ impl PortAllocator {
             block: 0,
             bell: 0,
             cursor: 0,
+            stays_at: None,
             since: 0,
             whole: false,
             resting: Mask::EMPTY,

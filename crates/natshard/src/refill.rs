@@ -279,7 +279,8 @@ impl Work<'_> {
             Stage::Early => self.try_early(allocator, pool, region),
             Stage::Free => {
                 self.worker.short = false;
-                self.try_queue(allocator, pool, region)
+                self.try_here(allocator, pool, region)
+                    || self.try_queue(allocator, pool, region)
                     || self.try_hint(allocator, pool, region, Hint::FREE, None)
             }
             Stage::Half => self.try_hint(allocator, pool, region, Hint::HALF, None),
@@ -366,13 +367,49 @@ impl Work<'_> {
                 page.block(block).hot().queued.set(false);
             }
             if loaded {
-                if !MODEL {
+                if self.inner.stays() {
+                    self.stay_at(allocator, position);
+                } else if !MODEL {
                     region.prefetch_next();
                 }
                 return true;
             }
         }
         false
+    }
+
+    /// A free block of the address that gave one last, where shards stay at theirs; any as likely
+    /// as another. Asks for the memory of the one to come.
+    fn try_here(&mut self, allocator: usize, pool: &PoolLayout, region: &Arc<Region>) -> bool {
+        let Some((position, from)) = self.worker.allocators[allocator].stays_at else {
+            return false;
+        };
+        let Some(page) = region.record(position).and_then(Record::page) else {
+            return false;
+        };
+        let blocks = self.looks_at(pool, region);
+        for block in page.hinted(Hint::FREE, &blocks).iter_from(from) {
+            if self.load(allocator, pool, region, page, block, self.rest()) {
+                let next = self.stay_at(allocator, position);
+                if !MODEL {
+                    let left = page.hinted(Hint::FREE, &blocks);
+                    let next = left.iter_from(next).next();
+                    next.iter().for_each(|&next| page.block(next).prefetch());
+                }
+                return true;
+            }
+            if self.worker.short {
+                return false;
+            }
+        }
+        false
+    }
+
+    /// Goes on with the address at this position; says from which of its blocks on.
+    fn stay_at(&mut self, allocator: usize, position: usize) -> usize {
+        let next = self.spin();
+        self.worker.allocators[allocator].stays_at = Some((position, next));
+        next
     }
 
     pub(crate) fn rest(&self) -> u64 {
@@ -397,6 +434,9 @@ impl Work<'_> {
             (done || self.gives_up(hint)).then_some(done)
         });
         self.worker.allocators[allocator].cursor = cursor;
+        if hint == Hint::FREE && found == Some(true) && self.inner.stays() {
+            self.stay_at(allocator, cursor);
+        }
         found == Some(true)
     }
 

@@ -513,9 +513,8 @@ impl<'a> Work<'a> {
             self.shard.stats.addresses_opened.bump(1);
             let mut order: [u8; BLOCKS] = std::array::from_fn(|block| block as u8);
             shuffle(&mut order, &mut self.worker.random);
-            for block in order {
-                self.inner.enqueue(page, block as usize);
-            }
+            self.inner
+                .queue_opened(page, order.into_iter().map(usize::from));
         }
         page
     }

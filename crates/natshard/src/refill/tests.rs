@@ -41,6 +41,68 @@ fn exhaust(shard: &mut Shard, request: &Request, millis: u64) -> Vec<Lease> {
     leases
 }
 
+/// An engine of so many shards with two addresses of eight blocks each.
+fn two_addresses(shards: usize) -> (Engine, Request, Vec<Shard>) {
+    let pool = PoolConfig::new("p").prefix("203.0.113.0/31".parse().unwrap());
+    let engine = Engine::new(config(shards).pool(pool.ports(1024..=3071).preopen(2))).unwrap();
+    let request = request(&engine, "p", Protocol::Udp);
+    let shards = (0..shards)
+        .map(|index| engine.shard(index).unwrap())
+        .collect();
+    (engine, request, shards)
+}
+
+#[test]
+fn shards_stay_at_an_address_each_while_it_has_free_blocks() {
+    let (_engine, request, mut shards) = two_addresses(2);
+    let addresses = [0, 1].map(|_| BTreeSet::new());
+    let mut addresses: Vec<_> = addresses.into_iter().zip(&mut shards).collect();
+    let mut leases = Vec::new();
+    for _ in 0..8 * 256 {
+        for (addresses, shard) in &mut addresses {
+            let lease = lease(shard, &request);
+            addresses.insert(lease.addr().ip());
+            leases.push(lease);
+        }
+    }
+    for (addresses, _) in &addresses {
+        assert_eq!(addresses.len(), 1, "a block of the other's address");
+    }
+    assert_ne!(addresses[0].0, addresses[1].0);
+}
+
+/// Of several shards, for it is found by way of that one; a single shard takes the oldest.
+#[test]
+fn of_an_address_the_first_free_block_queues() {
+    for (shards, expected) in [(1, 16), (2, 2)] {
+        let (engine, request, mut shards) = two_addresses(shards);
+        let leases = exhaust(&mut shards[0], &request, 1);
+        assert_eq!(leases.len(), 16 * 256);
+        drop(leases);
+        for millis in [2, 2 * REST, 4 * REST, 6 * REST] {
+            for shard in &mut shards {
+                shard.idle(Tick::from_millis(millis));
+            }
+        }
+        let layout = engine.inner().layout.load_full();
+        let region = layout
+            .pools()
+            .next()
+            .unwrap()
+            .regions(Protocol::Udp, None)
+            .next()
+            .unwrap();
+        let queued = std::iter::from_fn(|| region.dequeue()).filter(|&entry| {
+            let page = region
+                .record((entry >> 8) as usize)
+                .and_then(Record::page)
+                .unwrap();
+            page.block((entry & 0xff) as usize).state().phase() == Phase::Free
+        });
+        assert_eq!(queued.count(), expected);
+    }
+}
+
 #[test]
 fn a_refusal_stands_until_something_could_be_had() {
     let engine = Engine::new(config(2).pool(pool("p"))).unwrap();
