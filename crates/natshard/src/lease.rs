@@ -38,7 +38,7 @@ pub(crate) const CHARGED: u8 = 2;
 /// Its release is told; unless it is charged, the lease bears the number of its pool.
 pub(crate) const TOLD: u8 = 4;
 /// Either of them: the lease bears a number.
-pub(crate) const NOTED: u8 = CHARGED | TOLD;
+pub(crate) const NOTED: u8 = CHARGED + TOLD;
 
 /// The right to one public tuple: given back exactly once, by
 /// [`Burst::release`](crate::Burst::release) (fast) or by being dropped (slow, on any thread, at

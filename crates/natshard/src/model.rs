@@ -5,6 +5,7 @@ mod assigned;
 mod books;
 pub mod lifecycle;
 mod pages;
+mod swaps;
 mod visits;
 
 use std::time::Duration;
@@ -29,6 +30,7 @@ use crate::sync::{Word, spoil};
 pub use assigned::{Assigned, Claim, Quarters, Take};
 pub use books::{Account, Ledger};
 pub use pages::Abandoned;
+pub use swaps::Shape;
 pub use visits::{Address, Hands};
 
 /// Runs something, of which compare-and-swap number `at` fails for no reason; whether one did.

@@ -33,7 +33,7 @@ impl Place {
 
     /// The place of a number that lies on this one, and one more, in the stack of cold ones.
     fn chill(&self, next: u32) {
-        self.0.set(without_provenance_mut((next as usize) << 1 | 1));
+        self.0.set(without_provenance_mut(2 * next as usize + 1));
     }
 }
 

@@ -153,30 +153,26 @@ impl Work<'_> {
     /// something else.
     pub(super) fn make_assigned(&mut self, page: &Page, pool: &PoolLayout, block: usize) -> bool {
         let here = page.block(block);
-        let mut looks = 0;
-        while !here.keep_assigned() {
-            match here.state().phase() {
-                Phase::Free => {}
-                // Most likely it is assigned in a moment. Nobody waits for that.
-                Phase::Heating if looks < LOOKS => {
-                    looks += 1;
-                    std::hint::spin_loop();
-                    continue;
-                }
-                Phase::Heating => {
-                    self.want(pool, page.protocol);
-                    return false;
-                }
-                _ => return false,
+        for _ in 0..LOOKS {
+            if here.keep_assigned() {
+                return true;
             }
-            let size = pool.policy.blocks.map_or(64, |blocks| blocks.size);
-            let ports = pool.dynamic(page.protocol, block, Mask::FULL);
-            let claimed = self.convert(pool, page, block, size, &ports);
-            if matches!(claimed, Claimed::Short | Claimed::Gone) {
-                return false;
+            match here.state().phase() {
+                Phase::Free => {
+                    let size = pool.policy.blocks.map_or(64, |blocks| blocks.size);
+                    let ports = pool.dynamic(page.protocol, block, Mask::FULL);
+                    let claimed = self.convert(pool, page, block, size, &ports);
+                    if matches!(claimed, Claimed::Short | Claimed::Gone) {
+                        return false;
+                    }
+                }
+                // Most likely it is assigned in a moment. Nobody waits for that.
+                Phase::Heating => std::hint::spin_loop(),
+                Phase::Cooling | Phase::Assigned => return false,
             }
         }
-        true
+        self.want(pool, page.protocol);
+        here.keep_assigned()
     }
 }
 

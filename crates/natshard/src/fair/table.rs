@@ -69,6 +69,11 @@ impl Entry {
     }
 }
 
+/// The place of an account in the list, behind the dummy of its bucket.
+fn order(hash: u32) -> u32 {
+    join_short([hash.reverse_bits(), 1])
+}
+
 /// The order of a bucket's dummy, and the next entry, as kept in a link.
 fn link(order: u32, next: Entry) -> u64 {
     join([u64::from(order) << 32, u64::from(next.0)])
@@ -131,14 +136,13 @@ impl Table {
     pub(crate) fn find(&self, pool: u16, subscriber: u64) -> Option<u32> {
         let hash = self.hash(pool, subscriber);
         let start = self.bucket(hash & (self.size.get() as u32 - 1))?;
-        self.seek(start, hash.reverse_bits() | 1, Some((pool, subscriber)))
-            .ok()
+        self.seek(start, order(hash), Some((pool, subscriber))).ok()
     }
 
     /// The account of a subscriber; `None` when there is no room for a further one.
     pub(crate) fn find_or_insert(&self, pool: u16, subscriber: u64) -> Option<u32> {
         let hash = self.hash(pool, subscriber);
-        let order = hash.reverse_bits() | 1;
+        let order = order(hash);
         let start = self.bucket(hash & (self.size.get() as u32 - 1))?;
         let mut fresh = None;
         loop {

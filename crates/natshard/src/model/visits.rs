@@ -31,7 +31,24 @@ pub struct Address {
     page: NonNull<Page>,
     record: NonNull<Record>,
     pub(super) inner: Arc<Inner>,
-    engine: Engine,
+    pub(super) engine: Engine,
+}
+
+/// A configuration without pools.
+pub(super) fn config(shards: usize) -> EngineConfig {
+    EngineConfig::new(shards)
+        .hold_down(Duration::from_millis(Address::REST - 1))
+        .seed(1)
+}
+
+/// A pool of the block's ports at these addresses.
+pub(super) fn pool(name: &str, prefix: &str) -> PoolConfig {
+    let first = (BLOCK * PORTS) as u16;
+    let ports = first..=first + PORTS as u16 - 1;
+    PoolConfig::new(name)
+        .prefix(prefix.parse().expect("a prefix"))
+        .ports(ports.clone())
+        .identifiers(ports)
 }
 
 // SAFETY: the page is `Sync`, and open as long as nobody takes it down: models in which somebody does
@@ -53,16 +70,7 @@ impl Address {
 
     /// At this slice, with the block in the hands of a shard that has not leased anything of it.
     pub fn heated(slice: u64, shards: usize, shard: u8) -> (Self, Hands) {
-        let ports = BLOCK * PORTS..=BLOCK * PORTS + PORTS - 1;
-        let ports = *ports.start() as u16..=*ports.end() as u16;
-        let pool = PoolConfig::new("pool")
-            .prefix("192.0.2.1/32".parse().expect("a prefix"))
-            .ports(ports.clone())
-            .identifiers(ports);
-        let config = EngineConfig::new(shards)
-            .hold_down(Duration::from_millis(Self::REST - 1))
-            .seed(1)
-            .pool(pool);
+        let config = config(shards).pool(pool("pool", "192.0.2.1/32"));
         let engine = Engine::new(config).expect("a configuration without fault");
         let inner = Arc::clone(engine.inner());
         assert_eq!(inner.ground.clock.rest(), Self::REST);
@@ -204,7 +212,7 @@ impl Address {
 pub struct Hands {
     /// The stacks of models are small.
     worker: Box<Worker>,
-    layout: Arc<Layout>,
+    pub(super) layout: Arc<Layout>,
     participant: Participant,
     inner: Arc<Inner>,
 }
