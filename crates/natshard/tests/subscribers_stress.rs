@@ -87,6 +87,8 @@ struct Account {
 struct Oracle<'a> {
     scenario: &'a Scenario,
     engine: &'a Engine,
+    /// The largest tick that anybody has brought, or is about to bring.
+    clock: AtomicU64,
     /// By protocol, address and port: leased, or when released and one more.
     cells: Vec<AtomicU64>,
     /// By protocol, address and port block: whose and one more, and how many ports.
@@ -111,6 +113,7 @@ impl<'a> Oracle<'a> {
         Oracle {
             scenario,
             engine,
+            clock: AtomicU64::new(0),
             cells: zeroed(tuples),
             units: zeroed(tuples / 64),
             accounts: (0..scenario.subscribers)
@@ -139,8 +142,9 @@ impl<'a> Oracle<'a> {
         };
         let (protocol, public) = (held.protocol, held.public);
         let place = self.place(protocol, public);
-        // After the lease: engine time was no later when it was judged.
-        let now = self.engine.now().as_millis();
+        // After the lease: no later tick was brought when it was judged. Engine time may lag behind,
+        // for slices, by which ports are judged, are raised before it.
+        let now = self.clock.load(SeqCst);
         let before = self.cells[place].swap(LEASED | subscriber, SeqCst);
         assert_eq!(before & LEASED, 0, "{public} is leased twice");
         if before & UNUSED == 0 && before != 0 {
@@ -180,7 +184,7 @@ impl<'a> Oracle<'a> {
     /// Everything counted here is held, or rests, at one and the same moment.
     fn check(&self, account: &mut Account, subscriber: u64) {
         if let Some(limit) = &self.scenario.limit {
-            let now = self.engine.now().as_millis();
+            let now = self.clock.load(SeqCst);
             let mut held = [0; 3];
             for protocol in Protocol::ALL {
                 let index = protocol.as_index();
@@ -502,11 +506,7 @@ fn agree(
 fn run(scenario: &Scenario, seed: u64) {
     let engine = Engine::new(scenario.config(&scenario.pools[0])).unwrap();
     let oracle = Oracle::new(scenario, &engine);
-    let (exchange, clock, barrier) = (
-        Exchange::default(),
-        AtomicU64::new(0),
-        Barrier::new(SHARDS + 1),
-    );
+    let (exchange, barrier) = (Exchange::default(), Barrier::new(SHARDS + 1));
     // What each thread holds, for the one who compares.
     let out: Vec<Mutex<Vec<(Protocol, SocketAddr, u64)>>> =
         (0..SHARDS).map(|_| Mutex::default()).collect();
@@ -514,8 +514,8 @@ fn run(scenario: &Scenario, seed: u64) {
     let mut books = EventBooks::default();
     std::thread::scope(|scope| {
         for index in 0..SHARDS {
-            let (engine, oracle, exchange, clock, barrier, out) =
-                (&engine, &oracle, &exchange, &clock, &barrier, &out[index]);
+            let (engine, oracle, exchange, barrier, out) =
+                (&engine, &oracle, &exchange, &barrier, &out[index]);
             scope.spawn(move || {
                 let _party = Party(barrier);
                 let seed = seed.wrapping_mul(31).wrapping_add(index as u64);
@@ -530,7 +530,7 @@ fn run(scenario: &Scenario, seed: u64) {
                     barrier.wait();
                     for _ in 0..60 {
                         let passed = pass(&mut actor.random, scenario.hold.max(16));
-                        let now = clock.fetch_add(passed, SeqCst) + passed;
+                        let now = oracle.clock.fetch_add(passed, SeqCst) + passed;
                         let mut burst = shard.burst(Tick::from_millis(now));
                         for _ in 0..actor.random.below(40) {
                             actor.step(&mut burst);
@@ -557,7 +557,7 @@ fn run(scenario: &Scenario, seed: u64) {
                     barrier.wait();
                 }
                 // All shards at once give everything back.
-                let now = clock.load(SeqCst);
+                let now = oracle.clock.load(SeqCst);
                 let mut burst = shard.burst(Tick::from_millis(now));
                 for held in actor.held.drain(..) {
                     oracle.released(&held, true);
@@ -602,7 +602,7 @@ fn run(scenario: &Scenario, seed: u64) {
         }
     });
     let mut shard = engine.shard(0).unwrap();
-    let mut now = clock.load(SeqCst);
+    let mut now = oracle.clock.load(SeqCst);
     let mut burst = shard.burst(Tick::from_millis(now));
     for token in exchange.tokens.lock().unwrap().drain(..) {
         oracle.released(&token, true);
