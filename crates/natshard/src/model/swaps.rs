@@ -54,11 +54,6 @@ impl Hands {
     /// Leases a port of the pool `other`.
     pub fn allocate_other(&mut self) -> Option<Lease> {
         let pool = self.layout.pool_named("other")?;
-        let request = Request::new(pool, Protocol::Tcp);
-        self.burst(|work| {
-            let layout = work.layout;
-            let pool = layout.pool(request.pool).expect("the pool");
-            work.allocate(layout, pool, &request).ok()
-        })
+        self.allocate_for(&Request::new(pool, Protocol::Tcp))
     }
 }

@@ -252,11 +252,15 @@ impl Hands {
 
     /// Leases a port, whatever it takes.
     pub fn allocate(&mut self) -> Option<Lease> {
-        let request = self.request();
+        self.allocate_for(&self.request())
+    }
+
+    /// Leases a port that is asked for so.
+    pub(super) fn allocate_for(&mut self, request: &Request) -> Option<Lease> {
         self.burst(|work| {
             let layout = work.layout;
             let pool = layout.pool(request.pool).expect("the pool");
-            work.allocate(layout, pool, &request).ok()
+            work.allocate(layout, pool, request).ok()
         })
     }
 
