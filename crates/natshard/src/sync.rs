@@ -458,10 +458,21 @@ impl<const N: usize> Bytes<N> {
     ///
     /// When there are not so many.
     #[cfg_attr(natshard_failpoints, track_caller)]
-    #[inline(always)]
+    #[inline]
     pub(crate) fn snapshot<const M: usize>(&self, base: usize) -> [u8; M] {
+        self.seen(base, |bytes: &[u8; M]| *bytes)
+    }
+
+    /// What somebody makes of such a [`snapshot`](Self::snapshot), which need not be copied for it.
+    #[cfg_attr(natshard_failpoints, track_caller)]
+    #[inline(always)]
+    pub(crate) fn seen<const M: usize, T>(
+        &self,
+        base: usize,
+        by: impl FnOnce(&[u8; M]) -> T,
+    ) -> T {
         window();
-        snapshot::<M>(&self.0[base..base + M])
+        seen(&self.0[base..base + M], by)
     }
 
     /// Whether any of `M` bytes from `base` on is one of 1 to 127; each is read as by a sequentially
@@ -545,9 +556,12 @@ mod wide {
     };
     use std::sync::atomic::Ordering;
 
-    /// See [`Bytes::snapshot`](super::Bytes::snapshot).
+    /// See [`Bytes::seen`](super::Bytes::seen).
     #[inline(always)]
-    pub(super) fn snapshot<const N: usize>(bytes: &[AtomicU8]) -> [u8; N] {
+    pub(super) fn seen<const N: usize, T>(
+        bytes: &[AtomicU8],
+        by: impl FnOnce(&[u8; N]) -> T,
+    ) -> T {
         assert!(bytes.len() == N && N.is_multiple_of(16));
         let mut copy = std::mem::MaybeUninit::<[u8; N]>::uninit();
         for at in (0..N).step_by(16) {
@@ -568,7 +582,7 @@ mod wide {
             }
         }
         // SAFETY: every sixteen bytes of it were written.
-        unsafe { copy.assume_init() }
+        by(unsafe { copy.assume_init_ref() })
     }
 
     /// See [`Bytes::any_positive`](super::Bytes::any_positive).
@@ -644,10 +658,13 @@ mod wide {
     use super::imp::AtomicU8;
     use std::sync::atomic::Ordering;
 
-    /// See [`Bytes::snapshot`](super::Bytes::snapshot).
-    pub(super) fn snapshot<const N: usize>(bytes: &[AtomicU8]) -> [u8; N] {
+    /// See [`Bytes::seen`](super::Bytes::seen).
+    pub(super) fn seen<const N: usize, T>(
+        bytes: &[AtomicU8],
+        by: impl FnOnce(&[u8; N]) -> T,
+    ) -> T {
         // In a model, one that changes nothing and writes nothing: no byte there says this.
-        std::array::from_fn(|at| load!(bytes[at], 0xfe))
+        by(&std::array::from_fn(|at| load!(bytes[at], 0xfe)))
     }
 
     /// See [`Bytes::any_positive`](super::Bytes::any_positive).
@@ -671,4 +688,4 @@ mod wide {
     }
 }
 
-use wide::{any_positive, fill, snapshot, write};
+use wide::{any_positive, fill, seen, write};

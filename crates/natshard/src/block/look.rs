@@ -64,134 +64,107 @@ impl Look {
     /// Judges the ports: which have rested for `rest` slices at this moment.
     #[inline]
     pub(crate) fn judge(&self, now: Moment, rest: u8) -> Rest {
-        #[cfg(all(target_arch = "x86_64", not(loom)))]
-        {
-            // SAFETY: every x86-64 processor has SSE2.
-            unsafe { judge_sixteen(&self.0, now, rest) }
-        }
-        #[cfg(not(all(target_arch = "x86_64", not(loom))))]
-        {
-            self.judge_one_by_one(now, rest)
-        }
-    }
-
-    #[cfg(any(test, not(all(target_arch = "x86_64", not(loom)))))]
-    fn judge_one_by_one(&self, now: Moment, rest: u8) -> Rest {
-        let mut judged = Rest {
-            released: Mask::EMPTY,
-            rested: Mask::EMPTY,
-            earliest: None,
-        };
-        let mut oldest = None;
-        for (port, &byte) in self.0.iter().enumerate() {
-            if !stamp::is_nobodys(byte) {
-                continue;
-            }
-            judged.released.insert(port);
-            let age = stamp::age(byte, now.stamp());
-            if byte == stamp::IDLE || age >= rest {
-                judged.rested.insert(port);
-            } else {
-                oldest = oldest.max(Some(age));
-            }
-        }
-        judged.earliest = oldest.map(|age| now.slices_ago(age));
-        judged
+        judge(&self.0, now, rest)
     }
 }
 
-/// Judges sixteen ports at a time.
+/// Judges ports: which have rested for `rest` slices at this moment.
+#[inline]
+pub(super) fn judge(ports: &[u8; PORTS], now: Moment, rest: u8) -> Rest {
+    #[cfg(all(target_arch = "x86_64", not(loom)))]
+    {
+        // SAFETY: every x86-64 processor has SSE2.
+        unsafe {
+            match now.stamp().checked_sub(rest) {
+                Some(_) => judge_sixteen::<false>(ports, now, rest),
+                None => judge_sixteen::<true>(ports, now, rest),
+            }
+        }
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(loom))))]
+    {
+        judge_one_by_one(ports, now, rest)
+    }
+}
+
+#[cfg(any(test, not(all(target_arch = "x86_64", not(loom)))))]
+fn judge_one_by_one(ports: &[u8; PORTS], now: Moment, rest: u8) -> Rest {
+    let mut judged = Rest {
+        released: Mask::EMPTY,
+        rested: Mask::EMPTY,
+        earliest: None,
+    };
+    let mut oldest = None;
+    for (port, &byte) in ports.iter().enumerate() {
+        if !stamp::is_nobodys(byte) {
+            continue;
+        }
+        judged.released.insert(port);
+        let age = stamp::age(byte, now.stamp());
+        if byte == stamp::IDLE || age >= rest {
+            judged.rested.insert(port);
+        } else {
+            oldest = oldest.max(Some(age));
+        }
+    }
+    judged.earliest = oldest.map(|age| now.slices_ago(age));
+    judged
+}
+
+/// Judges sixteen ports at a time, by how many slices ago the oldest stamp became one of the last `rest`
+/// when each port was released: of those that rest it is less than `rest`, and least of the
+/// longest-resting. `WRAPS`: the last `rest` stamps go round the end of the cycle.
 #[cfg(all(target_arch = "x86_64", not(loom)))]
 #[target_feature(enable = "sse2")]
 #[inline]
-fn judge_sixteen(ports: &[u8; PORTS], now: Moment, rest: u8) -> Rest {
-    let (released, resting) = match now.stamp().checked_sub(rest) {
-        Some(_) => sort_sixteen::<false>(ports, now.stamp(), rest),
-        None => sort_sixteen::<true>(ports, now.stamp(), rest),
+fn judge_sixteen<const WRAPS: bool>(ports: &[u8; PORTS], now: Moment, rest: u8) -> Rest {
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi8, _mm_cmpgt_epi8, _mm_cvtsi128_si32, _mm_max_epu8, _mm_min_epu8,
+        _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8, _mm_srli_si128, _mm_sub_epi8,
     };
+    let all = |byte: u8| _mm_set1_epi8(byte.cast_signed());
+    let oldest = (now.stamp() + 1).wrapping_sub(rest);
+    let (zero, rest_wide, mut least) = (all(0), all(rest), all(u8::MAX));
+    let (mut released, mut resting) = (Mask::EMPTY, Mask::EMPTY);
+    for (word, ports) in ports.chunks_exact(64).enumerate() {
+        // Four at a time and written out, so that no shift is by a variable.
+        let (mut released_here, mut others_here) = (0, 0);
+        for part in 0..4 {
+            let bytes = sixteen(&ports[part * 16..][..16]);
+            // Whatever bears none of those stamps is at least a rest away, one way round or the other.
+            let mut since = _mm_sub_epi8(bytes, all(oldest));
+            if WRAPS {
+                // Of a stamp of the last cycle it is a cycle less. What bears no stamp would be in between.
+                since = _mm_min_epu8(since, _mm_sub_epi8(since, all(stamp::CYCLE)));
+                let unstamped = _mm_cmpgt_epi8(all(1), bytes);
+                let unstamped = _mm_or_si128(unstamped, _mm_cmpeq_epi8(bytes, all(stamp::IDLE)));
+                since = _mm_or_si128(since, unstamped);
+            }
+            least = _mm_min_epu8(least, since);
+            let others = _mm_cmpeq_epi8(_mm_max_epu8(since, rest_wide), since);
+            let bits = |wide| u64::from(_mm_movemask_epi8(wide).cast_unsigned()) << (part * 16);
+            // Signed: held ports are zero or negative.
+            released_here |= bits(_mm_cmpgt_epi8(bytes, zero));
+            others_here |= bits(others);
+        }
+        (released.0[word], resting.0[word]) = (released_here, !others_here);
+    }
     let earliest = match resting.is_empty() {
         true => None,
-        false => Some(now.slices_ago(oldest_of_sixteen(ports, now.stamp(), rest))),
+        false => {
+            least = _mm_min_epu8(least, _mm_srli_si128::<8>(least));
+            least = _mm_min_epu8(least, _mm_srli_si128::<4>(least));
+            least = _mm_min_epu8(least, _mm_srli_si128::<2>(least));
+            least = _mm_min_epu8(least, _mm_srli_si128::<1>(least));
+            let least = _mm_cvtsi128_si32(least) as u8;
+            Some(now.slices_ago(rest - 1 - least))
+        }
     };
     Rest {
         released,
         rested: released.without(&resting),
         earliest,
     }
-}
-
-/// The ports that are nobody's, and those of them that rest: whose stamps are the last `rest` ones up to
-/// `now`. `WRAPS`: they go round the end of the cycle.
-#[cfg(all(target_arch = "x86_64", not(loom)))]
-#[target_feature(enable = "sse2")]
-#[inline]
-fn sort_sixteen<const WRAPS: bool>(ports: &[u8; PORTS], now: u8, rest: u8) -> (Mask, Mask) {
-    use std::arch::x86_64::{
-        _mm_and_si128, _mm_andnot_si128, _mm_cmpgt_epi8, _mm_movemask_epi8, _mm_or_si128,
-        _mm_set1_epi8, _mm_setzero_si128,
-    };
-    // Signed comparisons: held ports are zero or negative. An idle one is above all stamps.
-    let (zero, now_wide) = (_mm_setzero_si128(), _mm_set1_epi8(now.cast_signed()));
-    let below = match WRAPS {
-        true => now + stamp::CYCLE - rest,
-        false => now - rest,
-    };
-    let below = _mm_set1_epi8(below.cast_signed());
-    let idle = _mm_set1_epi8(stamp::IDLE.cast_signed());
-    let (mut released, mut resting) = (Mask::EMPTY, Mask::EMPTY);
-    for (word, ports) in ports.chunks_exact(64).enumerate() {
-        // Four at a time and written out, so that no shift is by a variable.
-        let (mut nobodys_here, mut rests_here) = (0, 0);
-        for part in 0..4 {
-            let bytes = sixteen(&ports[part * 16..][..16]);
-            let nobodys = _mm_cmpgt_epi8(bytes, zero);
-            let later = _mm_cmpgt_epi8(bytes, below);
-            let after = _mm_cmpgt_epi8(bytes, now_wide);
-            let rests = match WRAPS {
-                // Up to now, or in the end of the last cycle.
-                true => _mm_or_si128(
-                    _mm_andnot_si128(after, nobodys),
-                    _mm_and_si128(later, _mm_cmpgt_epi8(idle, bytes)),
-                ),
-                false => _mm_andnot_si128(after, later),
-            };
-            let bits = |wide| u64::from(_mm_movemask_epi8(wide).cast_unsigned()) << (part * 16);
-            nobodys_here |= bits(nobodys);
-            rests_here |= bits(rests);
-        }
-        (released.0[word], resting.0[word]) = (nobodys_here, rests_here);
-    }
-    (released, resting)
-}
-
-/// How many slices ago the longest-resting port was released, of those that rest.
-#[cfg(all(target_arch = "x86_64", not(loom)))]
-#[target_feature(enable = "sse2")]
-#[inline]
-fn oldest_of_sixteen(ports: &[u8; PORTS], now: u8, rest: u8) -> u8 {
-    use std::arch::x86_64::{
-        __m128i, _mm_add_epi8, _mm_and_si128, _mm_cmpgt_epi8, _mm_max_epu8, _mm_min_epu8,
-        _mm_set1_epi8, _mm_setzero_si128, _mm_storeu_si128, _mm_sub_epi8,
-    };
-    let zero = _mm_setzero_si128();
-    let now = _mm_set1_epi8(now.cast_signed());
-    let cycle = _mm_set1_epi8(stamp::CYCLE.cast_signed());
-    let idle = _mm_set1_epi8(stamp::IDLE.cast_signed());
-    let rest = _mm_set1_epi8(rest.cast_signed());
-    let mut oldest = zero;
-    for chunk in ports.chunks_exact(16) {
-        let bytes = sixteen(chunk);
-        // Of a stamp after now the difference is negative, that is large, and a cycle more is not.
-        let age = _mm_sub_epi8(now, bytes);
-        let age = _mm_min_epu8(age, _mm_add_epi8(age, cycle));
-        let stamped = _mm_and_si128(_mm_cmpgt_epi8(bytes, zero), _mm_cmpgt_epi8(idle, bytes));
-        let rests = _mm_and_si128(stamped, _mm_cmpgt_epi8(rest, age));
-        oldest = _mm_max_epu8(oldest, _mm_and_si128(rests, age));
-    }
-    let mut lanes = [0u8; 16];
-    // SAFETY: sixteen bytes of this function's own.
-    unsafe { _mm_storeu_si128(lanes.as_mut_ptr().cast::<__m128i>(), oldest) };
-    lanes.into_iter().max().unwrap_or(0)
 }
 
 #[cfg(all(target_arch = "x86_64", not(loom)))]
@@ -224,7 +197,7 @@ mod tests {
             }
             let now = Moment::FIRST.after(1_000 + u64::from(round) % 126);
             for rest in [0, 1, 2, 5, 17, 18] {
-                assert_eq!(look.judge(now, rest), look.judge_one_by_one(now, rest));
+                assert_eq!(look.judge(now, rest), judge_one_by_one(&look.0, now, rest));
             }
         }
         assert_eq!(Look([stamp::HELD; PORTS]).nobodys(), Mask::EMPTY);

@@ -32,6 +32,7 @@ mod runs;
 mod shared;
 mod state;
 
+use look::judge;
 pub(crate) use look::{Look, Rest};
 pub use mask::Mask;
 pub(crate) use runs::Run;
@@ -159,7 +160,7 @@ impl<'a> BlockRef<'a> {
     }
 
     /// The bytes of its ports at this moment.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn look(&self) -> Look {
         Look(self.cold.stamps.snapshot::<PORTS>(self.base))
     }
@@ -312,9 +313,10 @@ impl<'a> BlockRef<'a> {
     /// Judges the ports of a block that is not free: which have rested for `rest` slices.
     pub(crate) fn rest(&self, clock: &Clock, rest: u64) -> Rest {
         let early = planted::on(Bug::JudgeReadsTheTimeFirst).then(|| clock.moment());
-        let look = self.look();
-        // After the bytes: see `Clock::moment`.
-        look.judge(early.unwrap_or_else(|| clock.moment()), rest as u8)
+        self.cold.stamps.seen(self.base, |ports| {
+            // After the bytes: see `Clock::moment`.
+            judge(ports, early.unwrap_or_else(|| clock.moment()), rest as u8)
+        })
     }
 
     /// Whether stamps of this block could come round before the next visit but one.

@@ -112,7 +112,9 @@ pub fn pool(addresses: u32, level: u32) -> Own {
     shard.burst(time.tick()).release_batch(&mut leaving);
     time.pass(rest);
     let mut own = Own::of(engine, shard, request, time, leases);
-    let bursts = (rest.bursts() * 2).max(2_000);
+    // At first blocks with one port that has rested are taken again and again; later on each has
+    // waited for as long as any other.
+    let bursts = (rest.bursts() * 16).max(2_000);
     assert_eq!(own.run(bursts * BURST), 0, "every hole is served");
     own
 }
