@@ -54,6 +54,8 @@ pub enum Bug {
     SlotClearedBeforeRaised,
     /// What has rested is set from what it was at first, whatever somebody else has made of it.
     SlotRaiseTrustsTheFirstLook,
+    /// Whoever settles reads the time before the slot.
+    SettleReadsTheTimeFirst,
     /// A release writes over a slot of an earlier round.
     ReleaseOverwritesASlot,
     /// A release waits for a slot of an active part that is the account's no longer.
