@@ -109,10 +109,16 @@ pub enum Bug {
     TakenAfterItsMark,
     /// A release that rests not tells an owner who may have let go.
     NudgeTrustsTheFirstLook,
+    /// A block that was reheated is let go of without a look, as if it had been taken whole.
+    SpentTakenForWhole,
+    /// A step of the state word that loses its compare-and-swap is not tried again.
+    TransitionTriesOnce,
     /// Stamps are forgotten while an owner takes ports by them.
     RefreshWhileJudged,
     /// A reclaimer is at the bytes of a block while an owner takes ports by them.
     CondemnWhileJudged,
+    /// A reclaimer that does not condemn the block stays at its bytes.
+    CondemnKeepsJudging,
     /// A block that was reheated before its deferral ended is left without a mark.
     RecycleForgetsTheReheated,
 }
