@@ -80,10 +80,18 @@ pub enum Bug {
     GiveWithoutRecheck,
     /// A port block is given back although the account does not remember it.
     GiveWhatIsNotRemembered,
+    /// A giving back that finds a port taken leaves its mark.
+    GiveLeavesItsMark,
+    /// A giving back goes on although it lost a compare-and-swap.
+    GiveUnwon,
     /// A port block is claimed without seeing to it that its block stays assigned.
     ClaimWithoutKeeping,
     /// A claim looks at an owner word and writes it without comparing.
     ClaimChecksThenSets,
+    /// A claim that loses a quarter makes all of them nobody's, also what is somebody else's.
+    ClaimUndoesTheWhole,
+    /// A claim that loses a quarter keeps those it had won.
+    ClaimLeavesItsFirst,
     /// A reclaimer looks at the owner words first and condemns the block afterwards.
     CondemnLooksAtOwnersFirst,
     /// A summary is cleared without looking at the words below again.
