@@ -103,10 +103,14 @@ pub enum Bug {
     QuotaLendsBeforeItCounts,
     /// A minimum rises before the pot has been lowered by it.
     QuotaGuaranteesAheadOfThePot,
+    /// A block that is held already is counted against a pot that may not fall below zero.
+    QuotaForcesWithinThePot,
     /// What is over takes away a tenancy without looking of which generation it is.
     TenancyWithoutGeneration,
     /// A block is counted anew without another look at it afterwards.
     RebookTrustsTheFirstLook,
+    /// A block is counted anew without comparing what it was counted as.
+    RebookChecksThenSets,
     /// A visitor who sees nothing that rests marks the block under the slice he sees.
     VisitMarksUnderNow,
     /// Whoever judges a block reads the time before the ports' bytes.
