@@ -125,6 +125,8 @@ pub enum Bug {
     SpentTakenForWhole,
     /// A step of the state word that loses its compare-and-swap is not tried again.
     TransitionTriesOnce,
+    /// A region is told what an address has before the address is a member of it.
+    SeatsBeforeItEnlists,
     /// Stamps are forgotten while an owner takes ports by them.
     RefreshWhileJudged,
     /// A reclaimer is at the bytes of a block while an owner takes ports by them.
