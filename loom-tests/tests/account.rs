@@ -155,6 +155,12 @@ fn of_three_shards_two_get_the_last_two_ports() {
     prove("three chargers", states, Some(3), three_chargers);
 }
 
+#[test]
+fn a_charge_that_checks_then_adds_is_found_among_three() {
+    let bug = Bug::ChargeChecksThenAdds;
+    find("three chargers", bug, Some(3), three_chargers);
+}
+
 /// A port is given back, rests, and has rested, while another shard charges at the limit.
 fn release_against_charge([refused, late, had]: &[Reach; 3]) {
     let world = World::new(true, 1, 1);
@@ -195,6 +201,17 @@ fn a_port_counts_until_it_has_rested() {
     prove(
         "release against charge",
         states,
+        Some(3),
+        release_against_charge,
+    );
+}
+
+#[test]
+fn a_settler_who_reads_the_time_first_is_found() {
+    let bug = Bug::SettleReadsTheTimeFirst;
+    find(
+        "release against charge",
+        bug,
         Some(3),
         release_against_charge,
     );

@@ -171,7 +171,7 @@ fn a_reclaimer_that_checks_then_acts_is_found() {
     );
 }
 
-/// Two reclaimers and the last release.
+/// Two reclaimers and the last release; who recycles the block leases all of it anew.
 fn two_reclaimers([recycled, not_yet]: &[Reach; 2]) {
     let world = World::new();
     let ports = world.block.claim(0).unwrap();
@@ -189,22 +189,25 @@ fn two_reclaimers([recycled, not_yet]: &[Reach; 2]) {
     let reclaimers: Vec<_> = (0..2)
         .map(|_| {
             let world = Arc::clone(&world);
-            thread::spawn(move || world.block.condemn() && world.block.recycle())
+            thread::spawn(move || {
+                let done = world.block.condemn() && world.block.recycle();
+                if done {
+                    let fresh = world.block.claim(1).expect("nobody else wants it");
+                    fresh.into_iter().for_each(|port| world.hold(port));
+                    world.block.cool(1);
+                }
+                done
+            })
         })
         .collect();
     holder.join().unwrap();
-    let done = reclaimers
-        .into_iter()
-        .filter(|_| true)
-        .map(|actor| actor.join().unwrap());
+    let done = reclaimers.into_iter().map(|actor| actor.join().unwrap());
     let done = done.filter(|&done| done).count();
     assert!(done <= 1, "recycled twice");
     assert_eq!(world.block.generation() as usize, done);
     if done == 1 {
         recycled.hit();
-        for port in world.block.claim(1).unwrap() {
-            world.hold(port);
-        }
+        assert!(!world.block.has_free_port(), "a lease is lost");
     } else {
         not_yet.hit();
     }
@@ -218,6 +221,12 @@ fn two_reclaimers_recycle_a_block_once() {
         Some(5),
         two_reclaimers,
     );
+}
+
+#[test]
+fn two_reclaimers_that_look_first_are_found() {
+    let bug = Bug::ReclaimerChecksThenActs;
+    find("two reclaimers", bug, Some(5), two_reclaimers);
 }
 
 /// Two reclaimers, and a shard that reheats the block between their condemnations and lets go of it:

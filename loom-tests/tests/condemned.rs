@@ -129,6 +129,12 @@ fn a_condemnation_lost_for_no_reason_leaves_nothing_behind() {
     prove("a spoiled condemning", states, Some(2), spoiled_condemning);
 }
 
+#[test]
+fn a_reclaimer_that_stays_at_the_bytes_is_found() {
+    let bug = Bug::CondemnKeepsJudging;
+    find("a spoiled condemning", bug, Some(2), spoiled_condemning);
+}
+
 /// A stamp is forgotten by a visitor, while another shard leases its port, forgets stamps of the
 /// block in its hand and lets go of it.
 fn refresh_against_reheat([got, judged]: &[Reach; 2]) {

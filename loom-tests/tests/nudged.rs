@@ -104,6 +104,13 @@ fn a_port_that_rests_not_is_found_whoever_owns_its_block() {
     prove(name, states, Some(2), model);
 }
 
+#[test]
+fn a_new_owner_who_lets_go_without_a_look_is_found() {
+    let bug = Bug::SpentTakenForWhole;
+    let (name, model) = ("nudge against new owner", nudge_against_new_owner);
+    find(name, bug, Some(2), model);
+}
+
 /// The owner's letting go loses its compare-and-swap for no reason: it tries again.
 fn spoiled_letting_go([spoilt]: &[Reach; 1]) {
     let (world, mut hands) = heated(2);
@@ -129,4 +136,10 @@ fn spoiled_letting_go([spoilt]: &[Reach; 1]) {
 fn a_letting_go_that_fails_for_no_reason_is_tried_again() {
     let states = ["lost for no reason"];
     prove("a spoiled letting go", states, Some(2), spoiled_letting_go);
+}
+
+#[test]
+fn a_letting_go_that_is_not_tried_again_is_found() {
+    let bug = Bug::TransitionTriesOnce;
+    find("a spoiled letting go", bug, Some(2), spoiled_letting_go);
 }

@@ -145,6 +145,12 @@ fn a_port_block_at_rest_can_be_given_back() {
     prove("give against lease", states, None, give_against_lease);
 }
 
+#[test]
+fn a_mark_that_stays_behind_is_found() {
+    let bug = Bug::GiveLeavesItsMark;
+    find("give against lease", bug, None, give_against_lease);
+}
+
 /// Two shards take the two ports of one port block.
 fn two_ports_for_two([first, second]: &[Reach; 2]) {
     let world = World::owned(BOTH);
@@ -409,6 +415,22 @@ fn a_claim_lost_for_no_reason_leaves_nothing_behind() {
     }
 }
 
+#[test]
+fn a_claim_that_undoes_what_is_not_its_own_is_found() {
+    let bug = Bug::ClaimUndoesTheWhole;
+    find("a claim spoiled at once", bug, None, |reach| {
+        spoiled_claim(0, reach);
+    });
+}
+
+#[test]
+fn a_claim_that_keeps_half_is_found() {
+    let bug = Bug::ClaimLeavesItsFirst;
+    find("a claim spoiled half way", bug, None, |reach| {
+        spoiled_claim(1, reach);
+    });
+}
+
 /// A giving back loses a compare-and-swap for no reason (the mark, or what makes it certain), and
 /// so does a taker that undoes it.
 fn spoiled_giving(at: usize, [spoilt, undone]: &[Reach; 2]) {
@@ -438,14 +460,26 @@ fn spoiled_giving(at: usize, [spoilt, undone]: &[Reach; 2]) {
 
 #[test]
 fn a_giving_back_lost_for_no_reason_can_be_undone() {
-    prove(
-        "a spoiled mark",
-        ["lost for no reason"],
-        None,
-        |[spoilt]| spoiled_giving(0, &[spoilt.clone(), Reach::default()]),
-    );
+    prove("a spoiled mark", ["lost for no reason"], None, spoiled_mark);
     let states = ["lost for no reason", "undone at the second try"];
     prove("a spoiled giving back", states, None, |reach| {
+        spoiled_giving(1, reach);
+    });
+}
+
+fn spoiled_mark([spoilt]: &[Reach; 1]) {
+    spoiled_giving(0, &[spoilt.clone(), Reach::default()]);
+}
+
+#[test]
+fn a_mark_that_was_not_won_is_found() {
+    find("a spoiled mark", Bug::GiveUnwon, None, spoiled_mark);
+}
+
+#[test]
+fn a_giving_back_that_was_not_won_is_found() {
+    let bug = Bug::GiveUnwon;
+    find("a spoiled giving back", bug, None, |reach| {
         spoiled_giving(1, reach);
     });
 }

@@ -198,6 +198,12 @@ fn a_loan_that_was_not_needed_goes_back() {
     prove("quota, a loan not needed", states, None, a_loan_not_needed);
 }
 
+#[test]
+fn a_loan_that_is_kept_is_found() {
+    let bug = Bug::QuotaTrustsTheFirstLook;
+    find("quota, a loan not needed", bug, None, a_loan_not_needed);
+}
+
 /// A flood borrows all it can while two shards of the tenant give its guaranteed block back and
 /// take it again.
 fn a_flood([both, own, other]: &[Reach; 3]) {
@@ -242,6 +248,12 @@ fn a_flood_gets_nothing_of_a_guarantee() {
         "the tenant's other shard has its own",
     ];
     prove("quota, a flood", states, Some(4), a_flood);
+}
+
+#[test]
+fn a_class_that_trusts_its_first_look_is_found_beside_a_flood() {
+    let bug = Bug::QuotaTrustsTheFirstLook;
+    find("quota, a flood", bug, Some(4), a_flood);
 }
 
 /// A guarantee appears while others borrow: once it can be seen, what it needs is out of the pot.
@@ -336,4 +348,10 @@ fn a_tenant_goes([before, after, refused]: &[Reach; 3]) {
 fn a_tenant_that_goes_leaves_the_books_right() {
     let states = ["while it was named", "afterwards", "refused in between"];
     prove("quota, a tenant goes", states, None, a_tenant_goes);
+}
+
+#[test]
+fn a_block_that_an_empty_pot_does_not_count_is_found() {
+    let bug = Bug::QuotaForcesWithinThePot;
+    find("quota, a tenant goes", bug, None, a_tenant_goes);
 }

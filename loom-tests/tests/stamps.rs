@@ -258,3 +258,13 @@ fn a_stamp_lost_for_no_reason_leaves_nothing_behind() {
     let states = ["lost for no reason", "taken by the other"];
     prove("a spoiled taker", states, None, spoiled_taker);
 }
+
+#[test]
+fn a_taker_that_does_not_win_its_stamp_is_found() {
+    find(
+        "a spoiled taker",
+        Bug::TakeWithoutStamp,
+        None,
+        spoiled_taker,
+    );
+}

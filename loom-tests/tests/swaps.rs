@@ -12,6 +12,14 @@ fn site() -> Arc<Site> {
     Site::new(Address::free(NOW, 2))
 }
 
+/// The same a rest later, when nobody has to come by any more, and the page may go with its address.
+fn rested() -> Arc<Site> {
+    let address = Address::free(NOW, 2);
+    address.bring(NOW + Address::REST);
+    address.hands(0).sweep();
+    Site::new(address)
+}
+
 /// Everything that these hands can have of the address, touched.
 fn rest_of(site: &Site, allocate: impl FnMut() -> Option<Lease>) -> Vec<Lease> {
     let had: Vec<Lease> = std::iter::from_fn(allocate).collect();
@@ -22,7 +30,7 @@ fn rest_of(site: &Site, allocate: impl FnMut() -> Option<Lease>) -> Vec<Lease> {
 /// A further pool takes part in an address while a shard leases a port of it and gives the rest of
 /// the block back: it is not refused meanwhile, and what it gave back is found by the new pool.
 fn further_pool([before, after]: &[Reach; 2]) {
-    let site = site();
+    let site = rested();
     let control = actor(&site, |site| site.address.swap(Shape::Shared));
     let worker = actor(&site, |site| {
         let mut hands = site.address.hands(1);
@@ -50,6 +58,12 @@ fn nothing_is_refused_or_lost_while_a_further_pool_takes_part() {
         ["by the earlier layout", "by the later"],
     );
     prove(name, states, Some(1), further_pool);
+}
+
+#[test]
+fn a_region_told_before_its_address_is_a_member_is_found() {
+    let bug = Bug::SeatsBeforeItEnlists;
+    find("swap, a further pool", bug, Some(1), further_pool);
 }
 
 /// Two pools lease of one address, one of them since a moment ago.
@@ -104,16 +118,23 @@ fn a_block_claimed_without_winning_its_word_is_found_by_two_pools() {
     find("swap, two pools", bug, Some(2), two_pools);
 }
 
-/// An address is no pool's any more while a shard leases of it, and comes back.
-fn drained([before, after]: &[Reach; 2]) {
-    let site = site();
-    let control = actor(&site, |site| site.address.swap(Shape::Elsewhere));
+/// An address is no pool's any more, and its page goes if it can, while a shard leases of it; and it
+/// comes back.
+fn drained([before, after, closed]: &[Reach; 3]) {
+    let site = rested();
+    let control = actor(&site, |site| {
+        site.address.swap(Shape::Elsewhere);
+        site.address.hands(0).sweep();
+        !site.address.is_open()
+    });
     let worker = actor(&site, |site| {
         let mut hands = site.address.hands(1);
         let lease = hands.allocate().expect("nobody else wants it");
         (hands.sees_address(), lease)
     });
-    control.join().unwrap();
+    if control.join().unwrap() {
+        closed.hit();
+    }
     let (earlier, lease) = worker.join().unwrap();
     assert_eq!(site.address.has(&lease), earlier);
     if earlier {
@@ -131,13 +152,19 @@ fn drained([before, after]: &[Reach; 2]) {
     assert_eq!(
         back.len(),
         PORTS - usize::from(earlier),
-        "lost while it drained"
+        "lost or doubled while it drained"
     );
     drop((lease, elsewhere));
 }
 
 #[test]
 fn an_address_that_drains_is_not_leased_and_comes_back_whole() {
-    let states = ["by the earlier layout", "by the later"];
+    let states = ["by the earlier layout", "by the later", "its page went"];
     prove("swap, drained and back", states, Some(2), drained);
+}
+
+#[test]
+fn a_page_that_drains_over_a_claim_is_found() {
+    let bug = Bug::ClosesOverAClaim;
+    find("swap, drained and back", bug, Some(2), drained);
 }

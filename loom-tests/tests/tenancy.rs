@@ -151,6 +151,22 @@ fn a_block_counted_anew_without_another_look_is_found() {
     );
 }
 
+#[test]
+fn a_move_that_writes_over_what_it_did_not_see_is_found() {
+    let bug = Bug::RebookChecksThenSets;
+    find("tenancy, recycled and moved", bug, None, |reach| {
+        recycled_and_rebooked(reach, Some(TENANT), Some(OTHERS));
+    });
+}
+
+#[test]
+fn an_end_that_writes_over_what_it_did_not_see_is_found() {
+    let bug = Bug::RebookChecksThenSets;
+    find("tenancy, recycled and ended", bug, None, |reach| {
+        recycled_and_rebooked(reach, Some(TENANT), None);
+    });
+}
+
 /// All three at once: recycled, claimed again by a shard of the old configuration, and counted to
 /// others by the new one; whoever claimed it looks at it afterwards, as shards do.
 fn all_three([free, claimed, moved]: &[Reach; 3]) {
@@ -182,4 +198,10 @@ fn claim_recycling_and_reconfiguration_agree() {
         "the control moved it",
     ];
     prove("tenancy, all three", states, Some(3), all_three);
+}
+
+#[test]
+fn a_tenancy_taken_away_whatever_its_generation_is_found_among_three() {
+    let bug = Bug::TenancyWithoutGeneration;
+    find("tenancy, all three", bug, Some(3), all_three);
 }

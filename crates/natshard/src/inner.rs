@@ -185,6 +185,14 @@ impl Inner {
                     }
                 }
             }
+            let seat = |members: &[Member]| {
+                for member in members {
+                    member.region.seat(record, member.position);
+                }
+            };
+            if planted::on(Bug::SeatsBeforeItEnlists) {
+                seat(&list);
+            }
             if changed {
                 match record.replace_members(seen, list) {
                     Ok(old) if !old.is_null() => {
@@ -204,8 +212,8 @@ impl Inner {
             for region in opened {
                 region.open.add(1);
             }
-            for member in record.members() {
-                member.region.seat(record, member.position);
+            if !planted::on(Bug::SeatsBeforeItEnlists) {
+                seat(record.members());
             }
             return;
         }

@@ -54,6 +54,8 @@ pub enum Bug {
     SlotClearedBeforeRaised,
     /// What has rested is set from what it was at first, whatever somebody else has made of it.
     SlotRaiseTrustsTheFirstLook,
+    /// Whoever settles reads the time before the slot.
+    SettleReadsTheTimeFirst,
     /// A release writes over a slot of an earlier round.
     ReleaseOverwritesASlot,
     /// A release waits for a slot of an active part that is the account's no longer.
@@ -78,10 +80,18 @@ pub enum Bug {
     GiveWithoutRecheck,
     /// A port block is given back although the account does not remember it.
     GiveWhatIsNotRemembered,
+    /// A giving back that finds a port taken leaves its mark.
+    GiveLeavesItsMark,
+    /// A giving back goes on although it lost a compare-and-swap.
+    GiveUnwon,
     /// A port block is claimed without seeing to it that its block stays assigned.
     ClaimWithoutKeeping,
     /// A claim looks at an owner word and writes it without comparing.
     ClaimChecksThenSets,
+    /// A claim that loses a quarter makes all of them nobody's, also what is somebody else's.
+    ClaimUndoesTheWhole,
+    /// A claim that loses a quarter keeps those it had won.
+    ClaimLeavesItsFirst,
     /// A reclaimer looks at the owner words first and condemns the block afterwards.
     CondemnLooksAtOwnersFirst,
     /// A summary is cleared without looking at the words below again.
@@ -93,10 +103,14 @@ pub enum Bug {
     QuotaLendsBeforeItCounts,
     /// A minimum rises before the pot has been lowered by it.
     QuotaGuaranteesAheadOfThePot,
+    /// A block that is held already is counted against a pot that may not fall below zero.
+    QuotaForcesWithinThePot,
     /// What is over takes away a tenancy without looking of which generation it is.
     TenancyWithoutGeneration,
     /// A block is counted anew without another look at it afterwards.
     RebookTrustsTheFirstLook,
+    /// A block is counted anew without comparing what it was counted as.
+    RebookChecksThenSets,
     /// A visitor who sees nothing that rests marks the block under the slice he sees.
     VisitMarksUnderNow,
     /// Whoever judges a block reads the time before the ports' bytes.
@@ -107,10 +121,18 @@ pub enum Bug {
     TakenAfterItsMark,
     /// A release that rests not tells an owner who may have let go.
     NudgeTrustsTheFirstLook,
+    /// A block that was reheated is let go of without a look, as if it had been taken whole.
+    SpentTakenForWhole,
+    /// A step of the state word that loses its compare-and-swap is not tried again.
+    TransitionTriesOnce,
+    /// A region is told what an address has before the address is a member of it.
+    SeatsBeforeItEnlists,
     /// Stamps are forgotten while an owner takes ports by them.
     RefreshWhileJudged,
     /// A reclaimer is at the bytes of a block while an owner takes ports by them.
     CondemnWhileJudged,
+    /// A reclaimer that does not condemn the block stays at its bytes.
+    CondemnKeepsJudging,
     /// A block that was reheated before its deferral ended is left without a mark.
     RecycleForgetsTheReheated,
 }

@@ -376,7 +376,7 @@ impl<'a> Work<'a> {
         here.put_back(&unissued);
         here.cool(self.id());
         // Whether it is fresh is asked again: who came by while it was heated left it as it was.
-        if whole
+        if (whole || planted::on(Bug::SpentTakenForWhole))
             && unissued.is_empty()
             && is_fresh()
             && self.is_up_to_date()

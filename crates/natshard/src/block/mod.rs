@@ -154,6 +154,7 @@ impl<'a> BlockRef<'a> {
             let new = step(BlockState::from_bits(old))?;
             match self.block.state.exchange(old, new.to_bits()) {
                 Ok(()) => return Some(new),
+                Err(_) if planted::on(Bug::TransitionTriesOnce) => return None,
                 Err(found) => old = found,
             }
         }
@@ -435,7 +436,9 @@ impl<'a> BlockRef<'a> {
             return false;
         }
         let condemned = self.condemn_judged(clock);
-        self.block.judging.set(false);
+        if condemned || !planted::on(Bug::CondemnKeepsJudging) {
+            self.block.judging.set(false);
+        }
         condemned
     }
 

@@ -105,7 +105,9 @@ impl Tenancies {
                 return false;
             }
             count(new);
-            if self.0[block].exchange(seen.0, new.0).is_err() {
+            if planted::on(Bug::RebookChecksThenSets) {
+                self.0[block].set(new.0);
+            } else if self.0[block].exchange(seen.0, new.0).is_err() {
                 give(new);
                 continue;
             }

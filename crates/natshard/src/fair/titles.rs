@@ -203,7 +203,14 @@ impl Titles {
                     word.exchange(seen.0, new.0).is_ok()
                 };
             if !won {
-                for quarter in unit.quarters().take(done) {
+                let undone = if planted::on(Bug::ClaimUndoesTheWhole) {
+                    unit.count
+                } else if planted::on(Bug::ClaimLeavesItsFirst) {
+                    0
+                } else {
+                    done
+                };
+                for quarter in unit.quarters().take(undone) {
                     self.vacate(unit.block, quarter);
                 }
                 return false;
@@ -286,16 +293,21 @@ impl Titles {
         if seen.owner() != owner || seen.is_giving() {
             return false;
         }
+        let lost = |old: Title, new: Title| {
+            word.exchange(old.0, new.0).is_err() && !planted::on(Bug::GiveUnwon)
+        };
         let giving = seen.next(owner, true);
-        if word.exchange(seen.0, giving.0).is_err() {
+        if lost(seen, giving) {
             return false;
         }
         if !planted::on(Bug::GiveWithoutRecheck) && !here.is_at_rest(clock, &unit.ports()) {
-            let _ = word.exchange(giving.0, giving.next(owner, false).0);
+            if !planted::on(Bug::GiveLeavesItsMark) {
+                let _ = word.exchange(giving.0, giving.next(owner, false).0);
+            }
             return false;
         }
         let leaving = giving.next(Owner::LEAVING, false);
-        if word.exchange(giving.0, leaving.0).is_err() {
+        if lost(giving, leaving) {
             return false;
         }
         if !last() && !planted::on(Bug::GiveWhatIsNotRemembered) {

@@ -34,6 +34,11 @@ impl Address {
         self.inner.close(&pin, self.record())
     }
 
+    /// Whether a page is linked.
+    pub fn is_open(&self) -> bool {
+        self.record().page().is_some()
+    }
+
     /// Whether the page that is linked is gone.
     pub fn is_gone(&self) -> bool {
         self.record()
