@@ -109,6 +109,30 @@ fn a_full_disk_is_a_clear_error() {
 }
 
 #[test]
+fn an_output_among_the_result_is_refused_and_leaves_nothing() {
+    let folder = folder();
+    let file = sample(&folder);
+    for option in ["--out", "--report", "--events"] {
+        for stdout in ["-", "/dev/stdout", "/dev/fd/1"] {
+            let arguments = ["replay", option, stdout, file.to_str().unwrap()];
+            let output = Command::new(env!("CARGO_BIN_EXE_natshard"))
+                .args(arguments)
+                .current_dir(folder.path())
+                .output()
+                .unwrap();
+            let talk = talk_of(&output);
+            assert_eq!(output.status.code(), Some(2), "{talk}");
+            assert!(
+                talk.contains(&format!("name a file for {option}")),
+                "{talk}"
+            );
+            assert!(output.stdout.is_empty());
+        }
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
 fn an_output_that_cannot_be_made_is_a_clear_error_and_leaves_nothing() {
     let folder = folder();
     let file = sample(&folder);

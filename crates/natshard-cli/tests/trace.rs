@@ -255,10 +255,14 @@ fn a_bad_line_is_named_with_what_to_do() {
         assert!(talk.contains(said), "{talk}");
     }
     let newer = HEADER.replace("\"schema_version\":1", "\"schema_version\":2");
-    let (code, _, talk) = ask(&with(0, &newer));
-    assert_eq!(code, Some(1));
-    assert!(talk.contains("schema version 2"), "{talk}");
-    assert!(!talk.contains("no event log"), "{talk}");
+    let with_less = newer.replace("\"hold_down_ms\"", "\"rest_ms\"");
+    assert_ne!(with_less, newer);
+    for newer in [newer, with_less] {
+        let (code, _, talk) = ask(&with(0, &newer));
+        assert_eq!(code, Some(1));
+        assert!(talk.contains("schema version 2"), "{talk}");
+        assert!(!talk.contains("no event log"), "{talk}");
+    }
     let (code, _, talk) = trace(&[
         "/none/such.jsonl",
         "203.0.113.7:1040",

@@ -466,11 +466,7 @@ impl<const N: usize> Bytes<N> {
     /// What somebody makes of such a [`snapshot`](Self::snapshot), which need not be copied for it.
     #[cfg_attr(natshard_failpoints, track_caller)]
     #[inline(always)]
-    pub(crate) fn seen<const M: usize, T>(
-        &self,
-        base: usize,
-        by: impl FnOnce(&[u8; M]) -> T,
-    ) -> T {
+    pub(crate) fn seen<const M: usize, T>(&self, base: usize, by: impl FnOnce(&[u8; M]) -> T) -> T {
         window();
         seen(&self.0[base..base + M], by)
     }
@@ -558,10 +554,7 @@ mod wide {
 
     /// See [`Bytes::seen`](super::Bytes::seen).
     #[inline(always)]
-    pub(super) fn seen<const N: usize, T>(
-        bytes: &[AtomicU8],
-        by: impl FnOnce(&[u8; N]) -> T,
-    ) -> T {
+    pub(super) fn seen<const N: usize, T>(bytes: &[AtomicU8], by: impl FnOnce(&[u8; N]) -> T) -> T {
         assert!(bytes.len() == N && N.is_multiple_of(16));
         let mut copy = std::mem::MaybeUninit::<[u8; N]>::uninit();
         for at in (0..N).step_by(16) {
@@ -659,10 +652,7 @@ mod wide {
     use std::sync::atomic::Ordering;
 
     /// See [`Bytes::seen`](super::Bytes::seen).
-    pub(super) fn seen<const N: usize, T>(
-        bytes: &[AtomicU8],
-        by: impl FnOnce(&[u8; N]) -> T,
-    ) -> T {
+    pub(super) fn seen<const N: usize, T>(bytes: &[AtomicU8], by: impl FnOnce(&[u8; N]) -> T) -> T {
         // In a model, one that changes nothing and writes nothing: no byte there says this.
         by(&std::array::from_fn(|at| load!(bytes[at], 0xfe)))
     }

@@ -8,6 +8,6 @@ mod writer;
 #[cfg(test)]
 pub(crate) use pool::LoggedDeterministic;
 pub(crate) use pool::LoggedPool;
-pub(crate) use record::{Clock, End, EventRecord, Header, Line, Lost, SCHEMA_VERSION};
+pub(crate) use record::{Clock, End, EventRecord, Header, Line, Lost, SCHEMA_VERSION, Version};
 pub(crate) use stamp::{Asked, Stamp};
 pub(crate) use writer::{EventLog, Names, Told};

@@ -26,6 +26,16 @@ pub(crate) struct Line<'a> {
     pub(crate) number: u64,
 }
 
+/// What headers of all versions have: enough to say that one is of another version.
+#[derive(Deserialize, Debug)]
+pub(crate) struct Version<'a> {
+    /// [`SCHEMA_VERSION`] of the program that wrote it.
+    pub(crate) schema_version: u64,
+    /// What wrote it.
+    #[serde(borrow)]
+    pub(crate) program: Cow<'a, str>,
+}
+
 /// `header`: what wrote the log, and over what.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Header {

@@ -147,19 +147,25 @@ fn refuse_overwriting(output: &Path, files: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// The result goes to stdout, and a log among it would be of no use to anybody.
+/// The result goes to stdout, and another output among it would be of no use to anybody.
 fn refuse_stdout(args: &ReplayArgs) -> Result<()> {
-    let is_stdout = |it: &PathBuf| {
-        ["-", "/dev/stdout", "/dev/fd/1"]
-            .iter()
-            .any(|name| it == Path::new(name))
-    };
-    if args.events.as_ref().is_some_and(is_stdout) {
-        return Err(Coded::usage(
-            "the result of the replay goes to stdout already: name a file for --events, or a pipe \
-             such as >(jq .)",
-        )
-        .into());
+    let outputs = [
+        ("--events", &args.events, "jq ."),
+        ("--out", &args.out, "tcpdump -r -"),
+        ("--report", &args.report, "gzip >report.html.gz"),
+    ];
+    for (option, path, reader) in outputs {
+        let names = ["-", "/dev/stdout", "/dev/fd/1"];
+        if path
+            .as_ref()
+            .is_some_and(|it| names.iter().any(|name| it == Path::new(name)))
+        {
+            return Err(Coded::usage(format!(
+                "the result of the replay goes to stdout already: name a file for {option}, or a \
+                 pipe such as >({reader})"
+            ))
+            .into());
+        }
     }
     Ok(())
 }

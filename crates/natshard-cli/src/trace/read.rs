@@ -10,7 +10,7 @@ use natshard::Protocol;
 use super::progress::Progress;
 use super::question::Question;
 use super::run::{Change, Configured, Kept, Run};
-use crate::events::{Clock, End, EventRecord, Header, Line, Lost, SCHEMA_VERSION};
+use crate::events::{Clock, End, EventRecord, Header, Line, Lost, SCHEMA_VERSION, Version};
 use crate::stdin::is_stdin;
 
 /// The longest line that is believed; a header with thousands of pools fits.
@@ -143,14 +143,16 @@ impl<'q> LogReader<'q> {
         let line: Line<'_> = parse(bytes)?;
         match &*line.record {
             "header" => {
-                let header: Header = parse(bytes)?;
-                if header.schema_version != SCHEMA_VERSION {
+                // Before all else of it: another version may lack what this one asks for.
+                let version: Version<'_> = parse(bytes)?;
+                if version.schema_version != SCHEMA_VERSION {
                     return Err(format!(
                         "it says schema version {}, and this program knows {SCHEMA_VERSION}: use \
                          the program that wrote it ({})",
-                        header.schema_version, header.program
+                        version.schema_version, version.program
                     ));
                 }
+                let header: Header = parse(bytes)?;
                 let mut run = Run::new(log, Some(header));
                 run.line(line.number, Some(0));
                 self.runs.push(run);

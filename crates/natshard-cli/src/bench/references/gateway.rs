@@ -10,14 +10,22 @@
 //!                         └─ Mutex: 256 bits, allocated from linearly
 //! ```
 //!
+//! A lease takes the lock of the pool three times: to forget addresses that are no longer in use, to
+//! find one, and to read how long a session may idle. References are counted as often as there: a
+//! weak one is made strong for each address that is looked at, and both that to the address and that
+//! to the block are cloned on the way to the port. What it does not take over is the table in which a
+//! pool is looked up, because no other case has one.
+//!
 //! A lease holds its block, a block its address, and whoever drops the last reference gives the
 //! thing back. A thread allocates from its current block, or from one that is wholly free, on the
 //! first address that has either: holes in other blocks are out of reach until those are empty.
 
 use std::collections::{HashMap, VecDeque};
+use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::thread::ThreadId;
+use std::time::Duration;
 
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
@@ -30,12 +38,18 @@ const BLOCKS: usize = 252;
 
 /// The pool; clones share it.
 #[derive(Clone)]
-pub struct Gateway(Arc<RwLock<Pool>>);
+pub struct Gateway {
+    pool: Arc<RwLock<Pool>>,
+    /// References made strong under the lock of the pool. The last one to an address must not be dropped
+    /// there: its drop takes that lock.
+    held: Vec<Arc<Address>>,
+}
 
 struct Pool {
     free: RoaringBitmap,
     in_use: VecDeque<Weak<Address>>,
     random: Xoshiro256PlusPlus,
+    idle_timeout: Duration,
 }
 
 struct Address {
@@ -67,45 +81,53 @@ impl Gateway {
     pub fn new(addresses: u32) -> Self {
         let mut free = RoaringBitmap::new();
         free.insert_range(0..addresses);
-        Gateway(Arc::new(RwLock::new(Pool {
+        let pool = Pool {
             free,
             in_use: VecDeque::new(),
             random: Xoshiro256PlusPlus::seed_from_u64(1),
-        })))
+            idle_timeout: Duration::from_secs(120),
+        };
+        Gateway {
+            pool: Arc::new(RwLock::new(pool)),
+            held: Vec::new(),
+        }
     }
 
     /// Forgets addresses that are no longer in use; done for each lease.
-    fn clean_up(&self) {
-        let mut pool = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        pool.in_use.retain(|it| it.strong_count() > 0);
+    fn clean_up(&mut self) {
+        let mut pool = self.pool.write().unwrap_or_else(PoisonError::into_inner);
+        pool.in_use.retain(|it| {
+            let address = it.upgrade();
+            let used = address.is_some();
+            self.held.extend(address);
+            used
+        });
+        drop(pool);
+        self.held.clear();
     }
 
     /// From an address that is in use.
-    fn reuse(&self) -> Option<Port> {
-        let pool = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        // The last reference to an address must not be dropped under the lock its drop takes.
-        let mut passed = Vec::new();
-        for address in &pool.in_use {
-            let Some(address) = address.upgrade() else {
-                continue;
-            };
-            let port = address.has_free_ports().then(|| address.allocate());
-            if let Some(port) = port.flatten() {
-                drop(pool);
-                return Some(port);
-            }
-            passed.push(address);
-        }
+    fn reuse(&mut self) -> Option<Port> {
+        let pool = self.pool.read().unwrap_or_else(PoisonError::into_inner);
+        let found = pool.in_use.iter().find_map(|address| {
+            let address = address.upgrade()?;
+            let port = address
+                .has_free_ports()
+                .then(|| Arc::clone(&address).allocate());
+            self.held.push(address);
+            port.flatten()
+        });
         drop(pool);
-        None
+        self.held.clear();
+        found
     }
 
     /// From an address that nobody uses.
     fn open(&self) -> Option<Port> {
-        let mut pool = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut pool = self.pool.write().unwrap_or_else(PoisonError::into_inner);
         let number = pool.free.min()?;
         pool.free.remove(number);
-        let address = Arc::new(Address::new(number, &self.0, &mut pool.random));
+        let address = Arc::new(Address::new(number, &self.pool, &mut pool.random));
         pool.in_use.push_back(Arc::downgrade(&address));
         drop(pool);
         address.allocate()
@@ -117,7 +139,10 @@ impl Ports for Gateway {
 
     fn lease(&mut self) -> Option<Port> {
         self.clean_up();
-        self.reuse().or_else(|| self.open())
+        let port = self.reuse().or_else(|| self.open())?;
+        let pool = self.pool.read().unwrap_or_else(PoisonError::into_inner);
+        black_box(pool.idle_timeout);
+        Some(port)
     }
 
     fn give_back(&mut self, lease: Port) {
@@ -143,16 +168,14 @@ impl Address {
         }
     }
 
-    fn allocate(self: &Arc<Self>) -> Option<Port> {
+    fn allocate(self: Arc<Self>) -> Option<Port> {
         if let Some(block) = self.current_block()
             && !block.is_full()
-            && let Some(port) = block.allocate()
+            && let Some(port) = block.port()
         {
-            return Some(Port { block, port });
+            return Some(port);
         }
-        let block = self.claim()?;
-        let port = block.allocate()?;
-        Some(Port { block, port })
+        self.claim()?.port()
     }
 
     fn has_free_ports(&self) -> bool {
@@ -179,7 +202,9 @@ impl Address {
         let index = *current.get(&thread)?;
         drop(current);
         let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
-        live.get(&index)?.upgrade()
+        let block = live.get(&index).cloned();
+        drop(live);
+        block?.upgrade()
     }
 
     /// Scans for a block that is wholly free and makes it this thread's current one.
@@ -223,6 +248,13 @@ impl Block {
     fn is_full(&self) -> bool {
         let bits = self.bits.lock().unwrap_or_else(PoisonError::into_inner);
         *bits == [u128::MAX; 2]
+    }
+
+    fn port(self: Arc<Self>) -> Option<Port> {
+        let port = self.allocate()?;
+        // A clone, and not the reference that is at hand: as there.
+        let block = black_box(Arc::clone(&self));
+        Some(Port { block, port })
     }
 
     fn allocate(&self) -> Option<u8> {
