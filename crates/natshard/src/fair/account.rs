@@ -24,6 +24,9 @@
 //! gets the next even version. Every step is idempotent and whoever meets the odd version does
 //! them all, so nobody waits. The active part is reused a grace period later.
 
+mod pairing;
+mod port_blocks;
+
 use std::cell::Cell;
 
 use crate::clock::Clock;
@@ -31,20 +34,19 @@ use crate::event::EventRings;
 use crate::fair::counts::Counts;
 use crate::fair::policy::SubscriberLimit;
 use crate::fair::table::Table;
-use crate::fields::join;
 use crate::planted::{self, Bug};
 use crate::protocol::Protocol;
 use crate::reclaim::Pin;
 use crate::sync::{MODEL, Word};
+pub(crate) use pairing::Pairing;
+use pairing::Versioned;
+pub(crate) use port_blocks::BLOCKS;
 
 // Counters are told apart modulo twice what can be held.
 const _: () = assert!(SubscriberLimit::MOST < 1 << 15);
 
 /// Slices told apart: more than a port rests.
 const SLOTS: usize = if MODEL { 4 } else { 18 };
-
-/// Port blocks one subscriber can hold.
-pub(crate) const BLOCKS: usize = if MODEL { 2 } else { 16 };
 
 /// What is known of one subscriber: 48 bytes.
 #[derive(Debug, Default)]
@@ -107,53 +109,6 @@ fn tag(slice: u64) -> u16 {
 /// How many slices ago a tag was, if it was less than 65,535 ago.
 fn age(tag: u16, now: u64) -> u64 {
     (now % 65_535 + 65_535 - u64::from(tag - 1)) % 65_535
-}
-
-/// The word of a pairing or an active part: a value under a version, and constant bits between.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Versioned(u64);
-
-impl Versioned {
-    const VALUE: u64 = 0xffff_ffff;
-
-    fn version(self) -> u16 {
-        (self.0 >> 48) as u16
-    }
-
-    fn with_version(self, version: u16) -> Self {
-        Versioned(join([self.0 & !(0xffff << 48), u64::from(version) << 48]))
-    }
-
-    fn value(self) -> u32 {
-        self.0 as u32
-    }
-
-    fn with_value(self, value: u32) -> Self {
-        Versioned(join([self.0 & !Self::VALUE, u64::from(value)]))
-    }
-}
-
-/// A public address as an account remembers it: its key, and the ordinal of its window.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Pairing {
-    pub(crate) space: u16,
-    pub(crate) key: u32,
-}
-
-impl Pairing {
-    /// Zero in the middle bits means none; a space is remembered as one more.
-    fn of(word: Versioned) -> Option<Self> {
-        let space = (word.0 >> 32) as u16;
-        (space != 0).then(|| Pairing {
-            space: space - 1,
-            key: word.value(),
-        })
-    }
-
-    fn under(self, version: u16) -> Versioned {
-        let space = u64::from(self.space + 1) << 32;
-        Versioned(join([space, u64::from(self.key)])).with_version(version)
-    }
 }
 
 /// A pairing ended, which the caller has to [tell of](Books::take_unbound) before it tries again:
@@ -564,101 +519,6 @@ impl<'a> Books<'a> {
         self.events.map_or(0, EventRings::draw)
     }
 
-    /// The address the subscriber is paired with.
-    pub(crate) fn pairing(&self) -> Option<Pairing> {
-        Pairing::of(Versioned(self.account.address.get()))
-    }
-
-    /// Pairs the subscriber with an address, unless it is paired; the pairing that holds, and
-    /// the number of that event if it is new. The caller has charged a port, which keeps the
-    /// pairing from being retired.
-    pub(crate) fn pair(&self, with: Pairing) -> (Pairing, Option<u64>) {
-        loop {
-            let seen = Versioned(self.account.address.get());
-            if let Some(paired) = Pairing::of(seen) {
-                return (paired, None);
-            }
-            // After the pairing before was seen to have ended, and before anybody can see this
-            // one and end it. The word tells one end from the next.
-            let sequence = self.draw();
-            let bound = with.under(seen.version());
-            if self.account.address.exchange(seen.0, bound.0).is_ok() {
-                return (with, Some(sequence));
-            }
-        }
-    }
-
-    /// Charges a port block; `false` at the limit. The caller has charged a port, which keeps the
-    /// active part.
-    pub(crate) fn charge_block(&self, protocol: Protocol, each: u16, total: u16) -> bool {
-        let Some(active) = self.active() else {
-            return false;
-        };
-        loop {
-            let held = Counts(active.blocks_held.get());
-            let by = held.since(Counts::default());
-            if by[protocol.as_index()] >= each || by.iter().sum::<u16>() >= total {
-                return false;
-            }
-            let more = held.plus(protocol, 1);
-            if active.blocks_held.exchange(held.0, more.0).is_ok() {
-                return true;
-            }
-        }
-    }
-
-    /// Takes the charge of a port block back.
-    pub(crate) fn uncharge_block(&self, protocol: Protocol) {
-        let Some(active) = self.active() else { return };
-        loop {
-            let held = Counts(active.blocks_held.get());
-            let less = held.minus(protocol, 1);
-            if active.blocks_held.exchange(held.0, less.0).is_ok() {
-                return;
-            }
-        }
-    }
-
-    /// How many port blocks are charged, by protocol.
-    pub(crate) fn port_blocks(&self) -> [u16; 3] {
-        let active = self.active();
-        active.map_or([0; 3], |active| {
-            Counts(active.blocks_held.get()).since(Counts::default())
-        })
-    }
-
-    /// Remembers a port block that was charged.
-    pub(crate) fn note_block(&self, bits: u64) {
-        let Some(active) = self.active() else { return };
-        // There are as many places as blocks can be charged.
-        let place = active
-            .blocks
-            .iter()
-            .find(|place| place.exchange(0, bits).is_ok());
-        debug_assert!(place.is_some(), "a charged block has a place");
-    }
-
-    /// Forgets a port block; whether it was remembered.
-    pub(crate) fn forget_block(&self, bits: u64) -> bool {
-        self.active().is_some_and(|active| {
-            let mut places = active.blocks.iter();
-            places.any(|place| place.exchange(bits, 0).is_ok())
-        })
-    }
-
-    /// The places of port blocks as they are now, to tell later whether they changed.
-    pub(crate) fn blocks_now(&self) -> [u64; BLOCKS] {
-        let active = self.active();
-        std::array::from_fn(|place| active.map_or(0, |active| active.blocks[place].get()))
-    }
-
-    /// The port blocks remembered.
-    pub(crate) fn blocks(&self) -> impl Iterator<Item = u64> + use<'a> {
-        let active = self.active();
-        let places = active.into_iter().flat_map(|active| &active.blocks);
-        places.map(Word::get).filter(|&bits| bits != 0)
-    }
-
     /// Whether a refusal is to be told: once, until [`recover`](Self::recover).
     pub(crate) fn tell_once(&self, protocol: Protocol) -> bool {
         let bit = 1 << protocol.as_index();
@@ -678,21 +538,6 @@ impl<'a> Books<'a> {
             active.told.clear_bits(bit);
         }
     }
-
-    /// Ends a pairing with an address that is the pool's no longer, unless somebody else did.
-    pub(crate) fn unpair(&self, from: Pairing) {
-        let seen = Versioned(self.account.address.get());
-        if Pairing::of(seen) == Some(from) {
-            let sequence = self.draw();
-            // No pairing; the number sets this word apart from that of an end before it.
-            let empty = Versioned(0)
-                .with_value(sequence as u32)
-                .with_version(seen.version());
-            if self.account.address.exchange(seen.0, empty.0).is_ok() {
-                self.unbound.set(Some((sequence, from)));
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -710,22 +555,5 @@ mod tests {
             }
             assert_ne!(tag(now), 0);
         }
-    }
-
-    #[test]
-    fn values_and_versions_are_kept_apart() {
-        let word = Versioned(u64::MAX).with_version(3).with_value(9);
-        assert_eq!((word.version(), word.value()), (3, 9));
-        // What lies between them stays.
-        assert_eq!(word.0 >> 32 & 0xffff, 0xffff);
-        let (space, key) = (0x1234, 0xcb00_7105);
-        let word = Pairing { space, key }.under(0xfffe);
-        let read = Pairing::of(word).unwrap();
-        assert_eq!((read.space, read.key, word.version()), (space, key, 0xfffe));
-        assert_eq!(Pairing::of(word.with_value(0)).unwrap().space, space);
-        assert_eq!(
-            Pairing::of(Versioned(0).with_value(7).with_version(5)),
-            None
-        );
     }
 }

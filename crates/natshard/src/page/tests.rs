@@ -3,11 +3,12 @@
 mod ports;
 
 use super::*;
+use crate::block::Rest;
 use crate::config::{EngineConfig, PoolConfig};
 use crate::engine::Engine;
 use crate::fair::titles::Owner;
 use crate::fair::unit::Unit;
-use crate::hints::BUCKETS;
+use crate::hints::{BUCKETS, BlockSet};
 use crate::id::ShardId;
 use crate::inner::Inner;
 use crate::layout::Layout;
