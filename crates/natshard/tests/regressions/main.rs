@@ -1,0 +1,33 @@
+//! One file per defect that was found and mended, with the test that shows it gone.
+
+mod another_family;
+mod bound_by_nothing;
+mod burst_across_reconfiguring;
+mod cap_of_cooling_ports;
+mod end_of_time;
+mod endless_search;
+mod fallen_back_to;
+mod first_hold_down;
+mod made_up_token;
+mod no_longer_excluded;
+mod numbers_that_wrap;
+mod opened_by_reconfiguring;
+mod overflow_of_the_paired;
+mod overflow_without_any;
+mod paired_in_one_family;
+mod pairing_in_the_census;
+mod pairing_with_what_is_gone;
+mod plain;
+mod policy_of_a_reserved_port;
+mod pool_that_turns;
+mod pools_that_moved_on;
+mod quarters_without_a_block;
+mod refusal_outlived;
+mod size_of_port_blocks;
+mod strict_wish;
+mod stricter_of_two;
+mod subscribers;
+mod tags_come_round;
+mod time_before_slice;
+mod wished_port;
+mod without_hold_down;
