@@ -102,6 +102,11 @@ fn a_quota_that_was_exceeded_is_told_with_the_limit_that_was_met() {
             (Tcp, Limit::PortBlocksInAll(3))
         ]
     );
+    // Where more is left of all, its own.
+    assert_eq!(
+        limits(pool().port_blocks(both), &[Tcp]),
+        [(Tcp, Limit::PortBlocks(2))]
+    );
     let ranges = || pool().deterministic(Deterministic::new(100, 500));
     assert_eq!(limits(ranges(), &[Tcp]), [(Tcp, Limit::Range(500))]);
     // Its range, then port blocks beyond it, and last the limit of ports that counts both.
