@@ -121,7 +121,7 @@ pub enum Bug {
     TakenAfterItsMark,
     /// A release that rests not tells an owner who may have let go.
     NudgeTrustsTheFirstLook,
-    /// A block that was reheated is let go of without a look, as if it had been taken whole.
+    /// A block is let go of without a look, as if it had been taken whole and leased to the last port.
     SpentTakenForWhole,
     /// A step of the state word that loses its compare-and-swap is not tried again.
     TransitionTriesOnce,

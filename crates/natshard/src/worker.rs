@@ -376,8 +376,7 @@ impl<'a> Work<'a> {
         here.put_back(&unissued);
         here.cool(self.id());
         // Whether it is fresh is asked again: who came by while it was heated left it as it was.
-        if (whole || planted::on(Bug::SpentTakenForWhole))
-            && unissued.is_empty()
+        if (whole && unissued.is_empty() || planted::on(Bug::SpentTakenForWhole))
             && is_fresh()
             && self.is_up_to_date()
             && !here.hot().nudged.get()
