@@ -111,9 +111,9 @@ fn judge_one_by_one(ports: &[u8; PORTS], now: Moment, rest: u8) -> Rest {
     judged
 }
 
-/// Judges sixteen ports at a time, by how many slices ago the oldest stamp became one of the last `rest`
-/// when each port was released: of those that rest it is less than `rest`, and least of the
-/// longest-resting. `WRAPS`: the last `rest` stamps go round the end of the cycle.
+/// Judges sixteen ports at a time, by how many stamps each was released after the oldest of the last
+/// `rest` stamps: those that rest less than `rest`, the longest-resting the least. `WRAPS`: the last
+/// `rest` stamps go round the end of the cycle.
 #[cfg(all(target_arch = "x86_64", not(loom)))]
 #[target_feature(enable = "sse2")]
 #[inline]
@@ -131,17 +131,18 @@ fn judge_sixteen<const WRAPS: bool>(ports: &[u8; PORTS], now: Moment, rest: u8) 
         let (mut released_here, mut others_here) = (0, 0);
         for part in 0..4 {
             let bytes = sixteen(&ports[part * 16..][..16]);
-            // Whatever bears none of those stamps is at least a rest away, one way round or the other.
-            let mut since = _mm_sub_epi8(bytes, all(oldest));
+            // Whatever bears none of those stamps comes out as `rest` or more.
+            let mut after = _mm_sub_epi8(bytes, all(oldest));
             if WRAPS {
-                // Of a stamp of the last cycle it is a cycle less. What bears no stamp would be in between.
-                since = _mm_min_epu8(since, _mm_sub_epi8(since, all(stamp::CYCLE)));
+                // A stamp of the last cycle comes out a cycle too large; what bears no stamp may come out
+                // as if it had one of them.
+                after = _mm_min_epu8(after, _mm_sub_epi8(after, all(stamp::CYCLE)));
                 let unstamped = _mm_cmpgt_epi8(all(1), bytes);
                 let unstamped = _mm_or_si128(unstamped, _mm_cmpeq_epi8(bytes, all(stamp::IDLE)));
-                since = _mm_or_si128(since, unstamped);
+                after = _mm_or_si128(after, unstamped);
             }
-            least = _mm_min_epu8(least, since);
-            let others = _mm_cmpeq_epi8(_mm_max_epu8(since, rest_wide), since);
+            least = _mm_min_epu8(least, after);
+            let others = _mm_cmpeq_epi8(_mm_max_epu8(after, rest_wide), after);
             let bits = |wide| u64::from(_mm_movemask_epi8(wide).cast_unsigned()) << (part * 16);
             // Signed: held ports are zero or negative.
             released_here |= bits(_mm_cmpgt_epi8(bytes, zero));
