@@ -240,7 +240,7 @@ impl Work<'_> {
         page: &Page,
         class: &Class,
     ) -> bool {
-        let spin = self.spin();
+        let spin = self.worker.spin();
         let now = self.inner.ground.clock.slice();
         let swept = class
             .regions

@@ -19,6 +19,7 @@ use crate::config::PortOrder;
 use crate::id::PoolId;
 use crate::lease::{Lease, LeaseWord};
 use crate::page::Page;
+use crate::region::Lap;
 use crate::space::Record;
 use crate::sync::{Counter, Link, Row, Small};
 
@@ -113,7 +114,7 @@ pub struct PortAllocator {
     /// Who can call back the block that it heats.
     pub(crate) bell: u64,
     /// Where searches of this allocator's pool go on.
-    pub(crate) cursor: usize,
+    pub(crate) lap: Lap,
     /// The position of the address that gave a free block last, where shards stay at theirs, and
     /// from which of its blocks on the next one is taken.
     pub(crate) stays_at: Option<(usize, usize)>,
@@ -142,7 +143,7 @@ impl PortAllocator {
             mixed: false,
             block: 0,
             bell: 0,
-            cursor: 0,
+            lap: Lap::default(),
             stays_at: None,
             since: 0,
             whole: false,

@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use rand_chacha::rand_core::Rng;
-
 use crate::block::Phase;
-use crate::hints::{BLOCKS, BlockSet, Hint};
+use crate::hints::{BlockSet, Hint};
 use crate::layout::PoolLayout;
 use crate::page::Page;
 use crate::planted::{self, Bug};
 use crate::port_allocator::Found;
-use crate::region::Region;
+use crate::region::{Lap, Region};
 use crate::space::Record;
 use crate::sweep::PER_REFILL;
 use crate::sync::MODEL;
@@ -407,7 +405,7 @@ impl Work<'_> {
 
     /// Goes on with the address at this position; says from which of its blocks on.
     fn stay_at(&mut self, allocator: usize, position: usize) -> usize {
-        let next = self.spin();
+        let next = self.worker.spin();
         self.worker.allocators[allocator].stays_at = Some((position, next));
         next
     }
@@ -425,17 +423,24 @@ impl Work<'_> {
         rest: Option<u64>,
     ) -> bool {
         let rest = rest.unwrap_or(self.rest());
-        let mut cursor = self.worker.allocators[allocator].cursor;
-        let spin = self.spin();
+        let mut lap = self.worker.allocators[allocator].lap;
         let class = self.class(pool);
-        let within = (&self.looks_at(pool, region), spin);
-        let found = region.search(class, hint, &mut cursor, false, within, |_, page, block| {
+        let blocks = self.looks_at(pool, region);
+        let found = region.search(class, hint, &mut lap, false, &blocks, |_, page, block| {
             let done = self.load(allocator, pool, region, page, block, rest);
             (done || self.gives_up(hint)).then_some(done)
         });
-        self.worker.allocators[allocator].cursor = cursor;
+        if found == Some(true) {
+            let page = region.record(lap.position).and_then(Record::page);
+            let next =
+                page.and_then(|page| Some((page, lap.turn(self.worker.spin(), page, hint)?)));
+            if let Some((page, next)) = next.filter(|_| !MODEL) {
+                page.block(next).prefetch_with_tags();
+            }
+        }
+        self.worker.allocators[allocator].lap = lap;
         if hint == Hint::FREE && found == Some(true) && self.inner.stays() {
-            self.stay_at(allocator, cursor);
+            self.stay_at(allocator, lap.position);
         }
         found == Some(true)
     }
@@ -444,10 +449,6 @@ impl Work<'_> {
     /// one was refused for want of a share.
     fn gives_up(&self, hint: Hint) -> bool {
         hint == Hint::FREE && self.worker.short
-    }
-
-    pub(crate) fn spin(&mut self) -> usize {
-        self.worker.random.next_u32() as usize % BLOCKS
     }
 
     /// The longest-rested are served before their time.
@@ -475,7 +476,7 @@ impl Work<'_> {
         loop {
             if let Some(record) = region.closed_address() {
                 let page = self.open(&region.space, record);
-                let spin = self.spin();
+                let spin = self.worker.spin();
                 let free = page.hinted(Hint::FREE, &self.looks_at(pool, region));
                 for block in free.iter_from(spin) {
                     if self.load(allocator, pool, region, page, block, self.rest()) {
@@ -526,8 +527,9 @@ impl Work<'_> {
         let rest = self.rest();
         for hint in hints.chain(Hint::rested(now, rest, region.swept.get())) {
             let class = self.class(pool);
-            let within = (&self.looks_at(pool, region), 0);
-            let found = region.search(class, hint, &mut 0, true, within, |_, page, block| {
+            let blocks = self.looks_at(pool, region);
+            let lap = &mut Lap::default();
+            let found = region.search(class, hint, lap, true, &blocks, |_, page, block| {
                 let done = self.load(allocator, pool, region, page, block, rest);
                 (done || self.gives_up(hint)).then_some(done)
             });

@@ -28,6 +28,37 @@ pub(crate) struct RegionSpec {
     pub(crate) pools: Vec<(PoolId, Arc<PortSet>)>,
 }
 
+/// How far the searches of an allocator have come: they take each block of an address once, then
+/// go on to the next address. Those that were taken longest ago have the most ports that have rested
+/// since, so that a nearly full pool is searched as seldom as can be.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Lap {
+    /// The address's.
+    pub(crate) position: usize,
+    /// Blocks of it that were taken since the lap came to it.
+    had: BlockSet,
+    /// From which block on the next one is looked for.
+    pub(crate) spin: usize,
+}
+
+impl Lap {
+    /// A block was taken.
+    fn has(&mut self, position: usize, block: usize) {
+        if position != self.position {
+            (self.position, self.had) = (position, BlockSet::default());
+        }
+        self.had.insert(block);
+    }
+
+    /// Goes on from this block on; says which one is likely to be next then, of those that have the
+    /// hint.
+    pub(crate) fn turn(&mut self, spin: usize, page: &Page, hint: Hint) -> Option<usize> {
+        self.spin = spin;
+        let left = page.hints.get(hint).without(&self.had);
+        left.iter_from(spin).next()
+    }
+}
+
 /// Addresses of one space and blocks of each that belong to the same set of pools.
 #[derive(Debug)]
 pub struct Region {
@@ -258,23 +289,24 @@ impl Region {
         self.clearing.get() != 0
     }
 
-    /// Offers the blocks of a class with a hint to `visit` until it takes one; starts at the
-    /// position `from` and leaves there where it found one, so that searches spread.
+    /// Offers the blocks of a class with a hint to `visit` until it takes one, on with the lap.
     ///
-    /// Within an address it looks at these blocks of the region's, from the block `spin` on.
+    /// Within an address it looks at these blocks of the region's.
     /// `exhaustive` looks at every address rather than trust the summaries.
     pub(crate) fn search<T>(
         &self,
         class: u8,
         hint: Hint,
-        from: &mut usize,
+        lap: &mut Lap,
         exhaustive: bool,
-        (blocks, spin): (&BlockSet, usize),
+        blocks: &BlockSet,
         mut visit: impl FnMut(&Record, &Page, usize) -> Option<T>,
     ) -> Option<T> {
-        let start = *from;
+        let start = lap.position;
         let class = if hint.is_common() { 0 } else { class };
         let tree = self.tree(class);
+        // Blocks that the lap has had come last.
+        let mut had = None;
         for (low, high) in [(start, usize::MAX), (0, start)] {
             let mut position = low;
             while position < high {
@@ -287,13 +319,17 @@ impl Region {
                     break;
                 };
                 if let Some((record, page)) = self.record(next).and_then(|r| Some((r, r.page()?))) {
-                    let hinted = page.hinted_of(class, hint, blocks);
+                    let mut hinted = page.hinted_of(class, hint, blocks);
                     if class != 0 && hinted.is_empty() && !exhaustive {
                         self.forget(class, hint, next, page);
                     }
-                    for block in hinted.iter_from(spin) {
+                    if next == start {
+                        had = Some((record, page, hinted.and(&lap.had)));
+                        hinted = hinted.without(&lap.had);
+                    }
+                    for block in hinted.iter_from(lap.spin) {
                         if let Some(found) = visit(record, page, block) {
-                            *from = next;
+                            lap.has(next, block);
                             return Some(found);
                         }
                     }
@@ -301,7 +337,10 @@ impl Region {
                 position = next + 1;
             }
         }
-        None
+        let (record, page, hinted) = had?;
+        hinted
+            .iter_from(lap.spin)
+            .find_map(|block| visit(record, page, block))
     }
 
     /// Takes back a hint of a class none of whose blocks of that address has it any longer: its

@@ -171,10 +171,16 @@ impl Worker {
         (number as usize).checked_sub(1)
     }
 
+    /// A block to begin a search at, each as likely as another.
+    pub(crate) fn spin(&mut self) -> usize {
+        self.random.next_u32() as usize % BLOCKS
+    }
+
     pub(crate) fn new_allocator(&mut self, shard: &ShardShared) -> usize {
         let index = self.allocators.len();
-        self.allocators
-            .push(PortAllocator::new(shard.trays.get_or_grow(index)));
+        let mut allocator = PortAllocator::new(shard.trays.get_or_grow(index));
+        allocator.lap.spin = self.spin();
+        self.allocators.push(allocator);
         shard.tray_count.set(index as u64 + 1);
         index
     }

@@ -8,10 +8,12 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use natshard::Lease;
 
 use super::cases::occupancy;
 use super::own::{self, Own};
 use super::pools::{BURST, Rest, plain};
+use super::window::Live;
 
 /// The quantiles shown.
 pub const QUANTILES: [(&str, f64); 6] = [
@@ -62,10 +64,15 @@ fn nothing(clock: &Clock, operations: u64) -> Tail {
     clock.tail("nothing, the timer alone", "", &tail)
 }
 
-fn of(clock: &Clock, mut own: Own, setting: &'static str, operations: u64) -> [Tail; 3] {
+fn of<L: Live<Lease>>(
+    clock: &Clock,
+    mut own: Own<L>,
+    setting: &'static str,
+    operations: u64,
+) -> [Tail; 3] {
     let [mut begin, mut allocate, mut release] = [histogram(), histogram(), histogram()];
     for _ in 0..operations / BURST {
-        let (mut shard, request, ring) = own.parts();
+        let (mut shard, request, live) = own.parts();
         let before = clock.read();
         let mut burst = shard.begin();
         let after = clock.read();
@@ -75,9 +82,9 @@ fn of(clock: &Clock, mut own: Own, setting: &'static str, operations: u64) -> [T
             let lease = black_box(&mut burst).allocate(black_box(request));
             let after = clock.read();
             note(&mut allocate, before, after);
-            let oldest = ring.swap(lease.expect("the pool is large enough"));
+            let gone = live.swap(lease.expect("the pool is large enough"));
             let before = clock.read();
-            black_box(&mut burst).release(oldest);
+            black_box(&mut burst).release(gone);
             let after = clock.read();
             note(&mut release, before, after);
         }

@@ -6,16 +6,16 @@ use natshard::{Burst, Engine, Lease, PoolConfig, Request, Shard, Tick};
 
 use super::case::Worker;
 use super::pools::{BURST, EVERY, Rest, Time, engine};
-use super::window::Ring;
+use super::window::{Live, Ring};
 
-/// Leases one and releases the oldest, in bursts of 32.
-pub struct Own {
+/// Leases one and releases another, the oldest if nothing else is said, in bursts of 32.
+pub struct Own<L = Ring<Lease>> {
     /// Keeps the engine's time in step over its shards.
     engine: Engine,
     shard: Shard,
     request: Request,
     time: Time,
-    ring: Ring<Lease>,
+    live: L,
 }
 
 /// Shards of one engine in their steady state: everything leased at first was released, rested
@@ -56,6 +56,17 @@ impl Own {
         Own::of(engine.clone(), shard, request, time, leases)
     }
 
+    /// The same by the batch.
+    #[must_use]
+    pub fn batched(self) -> Batches {
+        Batches {
+            own: self,
+            batch: Vec::with_capacity(BURST as usize),
+        }
+    }
+}
+
+impl<L: Live<Lease>> Own<L> {
     /// A shard that has these live leases.
     #[must_use]
     pub fn of(
@@ -70,17 +81,17 @@ impl Own {
             shard,
             request,
             time,
-            ring: Ring::new(live),
+            live: L::of(live),
         }
     }
 
     /// What an operation needs.
-    pub fn parts(&mut self) -> (Beginning<'_>, &Request, &mut Ring<Lease>) {
+    pub fn parts(&mut self) -> (Beginning<'_>, &Request, &mut L) {
         let beginning = Beginning {
             shard: &mut self.shard,
             now: self.time.tick(),
         };
-        (beginning, &self.request, &mut self.ring)
+        (beginning, &self.request, &mut self.live)
     }
 
     /// Its engine.
@@ -88,18 +99,9 @@ impl Own {
     pub fn engine(&self) -> &Engine {
         &self.engine
     }
-
-    /// The same by the batch.
-    #[must_use]
-    pub fn batched(self) -> Batches {
-        Batches {
-            own: self,
-            batch: Vec::with_capacity(BURST as usize),
-        }
-    }
 }
 
-impl Worker for Own {
+impl<L: Live<Lease>> Worker for Own<L> {
     fn prepare(&mut self) {
         self.time.catch_up(&self.engine);
     }
@@ -110,7 +112,7 @@ impl Worker for Own {
             let mut burst = self.shard.burst(self.time.tick());
             for _ in 0..BURST {
                 match black_box(&mut burst).allocate(black_box(&self.request)) {
-                    Ok(lease) => burst.release(black_box(self.ring.swap(lease))),
+                    Ok(lease) => burst.release(black_box(self.live.swap(lease))),
                     Err(_) => refused += 1,
                 }
             }
@@ -152,7 +154,7 @@ impl Worker for Batches {
             let had = burst.allocate_batch(black_box(&own.request), count, &mut self.batch);
             refused += BURST - had.unwrap_or(0) as u64;
             for lease in &mut self.batch {
-                std::mem::swap(own.ring.exchange(), lease);
+                std::mem::swap(own.live.exchange(), lease);
             }
             burst.release_batch(black_box(&mut self.batch));
         }

@@ -2,7 +2,19 @@
 
 use std::hint::black_box;
 
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
+
 use super::case::Worker;
+
+/// Live leases, of which one goes for each that comes.
+pub trait Live<T>: Send {
+    /// Of leases taken already.
+    fn of(leases: Vec<T>) -> Self;
+
+    /// Puts a lease in and takes another one out.
+    fn swap(&mut self, lease: T) -> T;
+}
 
 /// Live leases, oldest first: a new one takes the place of the oldest.
 #[derive(Debug)]
@@ -11,16 +23,14 @@ pub struct Ring<T> {
     at: usize,
 }
 
-impl<T> Ring<T> {
-    /// Of leases taken already.
-    #[must_use]
-    pub fn new(slots: Vec<T>) -> Self {
+impl<T: Send> Live<T> for Ring<T> {
+    fn of(slots: Vec<T>) -> Self {
         Ring { slots, at: 0 }
     }
 
-    /// Puts a lease in and takes the oldest out.
+    /// Takes the oldest out.
     #[inline(always)]
-    pub fn swap(&mut self, lease: T) -> T {
+    fn swap(&mut self, lease: T) -> T {
         let at = self.at;
         self.at = if at + 1 == self.slots.len() {
             0
@@ -29,7 +39,9 @@ impl<T> Ring<T> {
         };
         std::mem::replace(&mut self.slots[at], lease)
     }
+}
 
+impl<T> Ring<T> {
     /// The oldest, to be exchanged for a new one.
     #[inline(always)]
     pub fn exchange(&mut self) -> &mut T {
@@ -45,6 +57,37 @@ impl<T> Ring<T> {
     /// The slots, in no order.
     pub fn slots(&mut self) -> &mut Vec<T> {
         &mut self.slots
+    }
+}
+
+/// Live leases, of which any goes, each as likely as another.
+#[derive(Debug)]
+pub struct Urn<T> {
+    slots: Vec<T>,
+    /// The one to go next: drawn an operation ahead, so that nobody waits for its memory.
+    next: T,
+    random: Xoshiro256PlusPlus,
+}
+
+impl<T: Send> Live<T> for Urn<T> {
+    /// # Panics
+    ///
+    /// When there are fewer than two.
+    fn of(mut leases: Vec<T>) -> Self {
+        let next = leases.pop().expect("a lease");
+        Urn {
+            slots: leases,
+            next,
+            random: Xoshiro256PlusPlus::seed_from_u64(3),
+        }
+    }
+
+    #[inline(always)]
+    fn swap(&mut self, lease: T) -> T {
+        let gone = std::mem::replace(&mut self.next, lease);
+        let at = (u128::from(self.random.next_u64()) * self.slots.len() as u128) >> 64;
+        std::mem::swap(&mut self.next, &mut self.slots[at as usize]);
+        gone
     }
 }
 
@@ -65,10 +108,10 @@ pub trait Ports: Send {
     }
 }
 
-/// Leases one and gives the oldest back, over and over.
-pub struct Windowed<P: Ports> {
+/// Leases one and gives another back, over and over: the oldest, if nothing else is said.
+pub struct Windowed<P: Ports, L = Ring<<P as Ports>::Lease>> {
     ports: P,
-    ring: Ring<P::Lease>,
+    live: L,
 }
 
 impl<P: Ports> Windowed<P> {
@@ -82,25 +125,27 @@ impl<P: Ports> Windowed<P> {
         let slots = slots.collect();
         Windowed::of(ports, slots)
     }
+}
 
+impl<P: Ports, L: Live<P::Lease>> Windowed<P, L> {
     /// With these live leases.
     #[must_use]
     pub fn of(ports: P, leases: Vec<P::Lease>) -> Self {
         Windowed {
             ports,
-            ring: Ring::new(leases),
+            live: L::of(leases),
         }
     }
 }
 
-impl<P: Ports> Worker for Windowed<P> {
+impl<P: Ports, L: Live<P::Lease>> Worker for Windowed<P, L> {
     fn run(&mut self, operations: u64) -> u64 {
         let mut refused = 0;
         for _ in 0..operations {
             match black_box(&mut self.ports).lease() {
                 Some(lease) => {
-                    let oldest = self.ring.swap(lease);
-                    self.ports.give_back(black_box(oldest));
+                    let gone = self.live.swap(lease);
+                    self.ports.give_back(black_box(gone));
                 }
                 None => refused += 1,
             }
@@ -123,7 +168,7 @@ impl<P: Ports> Batched<P> {
     ///
     /// When there are not so many.
     pub fn new(ports: P, window: usize) -> Self {
-        let Windowed { ports, ring } = Windowed::new(ports, window);
+        let Windowed { ports, live: ring } = Windowed::new(ports, window);
         Batched {
             ports,
             ring,

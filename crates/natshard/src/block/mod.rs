@@ -337,6 +337,12 @@ impl<'a> BlockRef<'a> {
         self.cold.stamps.prefetch::<PORTS>(self.base);
     }
 
+    /// The same for a reheat.
+    pub(crate) fn prefetch_with_tags(&self) {
+        self.prefetch();
+        self.cold.tags.prefetch::<PORTS>(self.base);
+    }
+
     /// Whether some port may be nobody's.
     pub(crate) fn has_released(&self) -> bool {
         self.cold.stamps.any_positive::<PORTS>(self.base)

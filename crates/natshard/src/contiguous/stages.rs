@@ -119,7 +119,7 @@ impl Work<'_> {
     fn walk(&mut self, effort: Effort) -> Walk {
         Walk {
             cursor: self.worker.set_cursor,
-            spin: self.spin(),
+            spin: self.worker.spin(),
             budget: match effort {
                 Effort::Little => WALK,
                 Effort::All => usize::MAX,
@@ -183,7 +183,7 @@ impl Work<'_> {
             };
             let page = self.open(&region.space, record);
             let free = page.hinted(Hint::FREE, &search.blocks(region));
-            let spin = self.spin();
+            let spin = self.worker.spin();
             let rest = self.rest();
             for block in free.iter_from(spin) {
                 if self.try_block(search, region, (page, block), rest, give) {

@@ -256,7 +256,7 @@ impl Work<'_> {
         loop {
             for hint in [Hint::HALF, Hint::FREE] {
                 for region in &class.regions {
-                    let spin = self.spin();
+                    let spin = self.worker.spin();
                     for block in page.hinted(hint, &region.blocks).iter_from(spin) {
                         if self.assign_from(pool, region, page, block) {
                             return Ok(());

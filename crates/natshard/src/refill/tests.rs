@@ -7,6 +7,7 @@ use super::*;
 use crate::config::PoolConfig;
 use crate::engine::Engine;
 use crate::error::AllocError;
+use crate::hints::BLOCKS;
 use crate::lease::{Lease, Reason};
 use crate::port_allocator::PortAllocator;
 use crate::protocol::Protocol;
@@ -249,8 +250,8 @@ fn searches_begin_with_any_block() {
     let engine = Engine::new(config(2).pool(pool("p"))).unwrap();
     let mut shard = engine.shard(0).unwrap();
     let mut burst = shard.burst(Tick::ZERO);
-    let mut work = burst.work();
-    let begun: BTreeSet<_> = (0..4096).map(|_| work.spin()).collect();
+    let work = burst.work();
+    let begun: BTreeSet<_> = (0..4096).map(|_| work.worker.spin()).collect();
     assert!(begun.len() > BLOCKS - 10, "{}", begun.len());
     assert!(begun.iter().all(|&block| block < BLOCKS));
 }

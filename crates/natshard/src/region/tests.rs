@@ -53,8 +53,13 @@ impl Ground {
         count: usize,
     ) -> (Vec<(usize, usize)>, usize) {
         let _pin = self.participant.pin();
-        let (mut cursor, mut seen) = (from, Vec::new());
-        let within = (&self.region.blocks, spin);
+        let mut seen = Vec::new();
+        let mut lap = Lap {
+            position: from,
+            spin,
+            ..Lap::default()
+        };
+        let blocks = &self.region.blocks;
         let visit = |record: &Record, page: &Page, block| {
             assert!(std::ptr::eq(page.record(), record));
             let position = (0..).find(|&it| std::ptr::eq(self.page(it), page));
@@ -64,9 +69,9 @@ impl Ground {
         let hint = Hint::HALF;
         let found = self
             .region
-            .search(class, hint, &mut cursor, exhaustive, within, visit);
+            .search(class, hint, &mut lap, exhaustive, blocks, visit);
         assert_eq!(found, (seen.len() == count).then(|| seen[count - 1].1));
-        (seen, cursor)
+        (seen, lap.position)
     }
 }
 
@@ -96,6 +101,62 @@ fn a_search_begins_where_the_last_one_found_something_and_comes_round() {
         let (seen, end) = ground.search(how, (4, 0), 2);
         assert_eq!((seen, end), (vec![(4, 200), (1, 7)], 1));
     }
+}
+
+#[test]
+fn a_lap_has_each_block_of_an_address_once_before_the_next_address() {
+    let ground = Ground::new();
+    let _pin = ground.participant.pin();
+    for (position, block) in [(1, 7), (1, 9), (1, 200), (3, 7)] {
+        ground.page(position).mark(Hint::HALF, block);
+    }
+    let mut lap = Lap {
+        position: 1,
+        spin: 9,
+        ..Lap::default()
+    };
+    let mut take = || {
+        let blocks = &ground.region.blocks;
+        let visit = |_: &Record, page: &Page, block| {
+            let position = (0..).find(|&it| std::ptr::eq(ground.page(it), page));
+            Some((position.unwrap(), block))
+        };
+        ground
+            .region
+            .search(0, Hint::HALF, &mut lap, false, blocks, visit)
+    };
+    // All of them go on having the hint.
+    let mut taken = std::iter::from_fn(&mut take);
+    let first: Vec<_> = taken.by_ref().take(4).collect();
+    assert_eq!(first, [(1, 9), (1, 200), (1, 7), (3, 7)]);
+    // It has been away from the first address since.
+    let second: Vec<_> = taken.take(4).collect();
+    assert_eq!(second, first);
+    // Where nothing else is to be had, what the lap has had is.
+    ground.page(1).hints.clear(Hint::HALF, 7);
+    ground.page(1).hints.clear(Hint::HALF, 9);
+    ground.page(1).hints.clear(Hint::HALF, 200);
+    assert_eq!([take(), take()], [Some((3, 7)); 2]);
+}
+
+#[test]
+fn a_lap_says_which_block_is_next() {
+    let ground = Ground::new();
+    let _pin = ground.participant.pin();
+    let page = ground.page(2);
+    for block in [7, 9, 200] {
+        page.mark(Hint::HALF, block);
+    }
+    let mut lap = Lap::default();
+    lap.has(2, 9);
+    assert_eq!(lap.turn(8, page, Hint::HALF), Some(200));
+    assert_eq!((lap.position, lap.spin), (2, 8));
+    assert_eq!(lap.turn(201, page, Hint::HALF), Some(7));
+    lap.has(2, 7);
+    lap.has(2, 200);
+    assert_eq!(lap.turn(0, page, Hint::HALF), None);
+    lap.has(3, 7);
+    assert_eq!(lap.turn(0, page, Hint::HALF), Some(9));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! *occupancy*: a pool that is nearly full, with holes at random.
 
+use natshard::Lease;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
 
@@ -10,7 +11,7 @@ use crate::bench::pools::{BURST, Rest, Time, engine, plain};
 use crate::bench::references::{
     Gateway, LocalBlocks, LockedBitmap, PORTS_PER_ADDRESS, Probing, Queue,
 };
-use crate::bench::window::{Ports, Windowed};
+use crate::bench::window::{Ports, Urn, Windowed};
 use crate::config::grouped;
 
 pub const ADDRESSES: u32 = 16;
@@ -97,7 +98,7 @@ fn rest(all: u32, level: u32) -> Rest {
 }
 
 /// A shard of a full pool of which so many ports in a thousand are leased, in its steady state.
-pub fn pool(addresses: u32, level: u32) -> Own {
+pub fn pool(addresses: u32, level: u32) -> Own<Urn<Lease>> {
     let all = addresses * PORTS_PER_ADDRESS;
     let rest = rest(all, level);
     let (engine, request) = engine(1, plain(addresses), rest);
@@ -112,9 +113,7 @@ pub fn pool(addresses: u32, level: u32) -> Own {
     shard.burst(time.tick()).release_batch(&mut leaving);
     time.pass(rest);
     let mut own = Own::of(engine, shard, request, time, leases);
-    // At first blocks with one port that has rested are taken again and again; later on each has
-    // waited for as long as any other.
-    let bursts = (rest.bursts() * 16).max(2_000);
+    let bursts = (rest.bursts() * 4).max(2_000);
     assert_eq!(own.run(bursts * BURST), 0, "every hole is served");
     own
 }
@@ -128,7 +127,7 @@ fn thin<T>(leases: &mut Vec<T>, all: u32, level: u32) -> Vec<T> {
     leases.split_off(all as usize / 1000 * level as usize)
 }
 
-fn reference<P: Ports>(mut ports: P, all: u32, level: u32) -> Windowed<P> {
+fn reference<P: Ports>(mut ports: P, all: u32, level: u32) -> Windowed<P, Urn<P::Lease>> {
     let mut leases = ports.fill();
     for lease in thin(&mut leases, all, level) {
         ports.give_back(lease);

@@ -11,7 +11,7 @@ use super::BLOCKS;
 use crate::bench::case::{Case, Contestant, Worker};
 use crate::bench::pools::{self, BURST, Rest, Time, engine, plain};
 use crate::bench::references::{LocalBlocks, LockedBitmap, PORTS_PER_ADDRESS, Probing};
-use crate::bench::window::{Ports, Ring};
+use crate::bench::window::{Live, Ports, Ring};
 use crate::config::grouped;
 
 const ADDRESSES: u32 = 4;
@@ -90,7 +90,7 @@ impl Reserving {
                 .reserve(request.pool(), Protocol::Tcp, *public)
                 .expect("it is free")
         });
-        let ring = Ring::new(leases.collect());
+        let ring = Ring::of(leases.collect());
         drop(burst);
         let mut reserving = Reserving {
             shard,
@@ -149,7 +149,7 @@ where
         ports,
         reserve,
         order,
-        ring: Ring::new(ring),
+        ring: Ring::of(ring),
         at: WINDOW,
     };
     Contestant::alone(name, given)

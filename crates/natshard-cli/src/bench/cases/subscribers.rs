@@ -9,7 +9,7 @@ use natshard::{
 
 use crate::bench::case::{Case, Contestant, Worker};
 use crate::bench::pools::{BURST, Rest, Time, engine, plain};
-use crate::bench::window::Ring;
+use crate::bench::window::{Live, Ring};
 use crate::config::grouped;
 
 const SUBSCRIBERS: u64 = 8_192;
@@ -149,7 +149,7 @@ impl Serving {
             naming,
             next,
             time,
-            ring: Ring::new(leases),
+            ring: Ring::of(leases),
         };
         let refused = serving.run(rest.bursts() * 2 * BURST);
         assert_eq!(refused, 0, "the pool is large enough");
@@ -196,11 +196,11 @@ impl Mapped {
         let mut mapped = Mapped {
             blocks,
             next: Next::of(SUBSCRIBERS),
-            ring: Ring::new(Vec::new()),
+            ring: Ring::of(Vec::new()),
         };
         let leases = (0..EACH * SUBSCRIBERS as usize).map(|_| mapped.lease().expect("4 of 256"));
         let leases = leases.collect();
-        mapped.ring = Ring::new(leases);
+        mapped.ring = Ring::of(leases);
         mapped
     }
 
