@@ -76,6 +76,7 @@ mod model {
     use loom::sync::{Arc, Mutex};
     #[cfg(shuttle)]
     use shuttle::sync::{Arc, Mutex};
+    use std::sync::PoisonError;
 
     type Work = Box<dyn FnOnce()>;
 
@@ -123,9 +124,11 @@ mod model {
             }
         }
 
+        // A planted bug panics where it is found, maybe in deferred work; what is dropped then must not
+        // panic once more: locks are taken whether or not somebody panicked under them.
         fn collect(&self) {
             let due: Vec<Work> = {
-                let mut state = self.0.lock().unwrap();
+                let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
                 let oldest = state.pinned.iter().map(|&(_, epoch)| epoch).min();
                 let (due, kept) = std::mem::take(&mut state.bag)
                     .into_iter()
@@ -148,7 +151,7 @@ mod model {
     impl Participant {
         /// Pins.
         pub fn pin(&self) -> Pin<'_> {
-            let mut state = self.0.0.lock().unwrap();
+            let mut state = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
             let id = state.next;
             state.next += 1;
             let epoch = state.epoch;
@@ -169,7 +172,11 @@ mod model {
 
     impl Pin<'_> {
         pub(crate) unsafe fn defer(&self, work: impl FnOnce() + 'static) {
-            let mut state = self.reclaimer.0.lock().unwrap();
+            let mut state = self
+                .reclaimer
+                .0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             let epoch = state.epoch;
             state.epoch += 1;
             state.bag.push((epoch, Box::new(work)));
@@ -183,7 +190,11 @@ mod model {
             if self.id == usize::MAX {
                 return;
             }
-            let mut state = self.reclaimer.0.lock().unwrap();
+            let mut state = self
+                .reclaimer
+                .0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             state.pinned.retain(|&(id, _)| id != self.id);
             drop(state);
             self.reclaimer.collect();
