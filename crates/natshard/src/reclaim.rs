@@ -73,9 +73,9 @@ mod real {
 #[cfg(all(any(loom, shuttle), not(crossbeam_loom)))]
 mod model {
     #[cfg(loom)]
-    use loom::sync::{Arc, Mutex};
+    use loom::sync::{Arc, Mutex, MutexGuard};
     #[cfg(shuttle)]
-    use shuttle::sync::{Arc, Mutex};
+    use shuttle::sync::{Arc, Mutex, MutexGuard};
     use std::sync::PoisonError;
 
     type Work = Box<dyn FnOnce()>;
@@ -124,11 +124,15 @@ mod model {
             }
         }
 
-        // A planted bug panics where it is found, maybe in deferred work; what is dropped then must not
-        // panic once more: locks are taken whether or not somebody panicked under them.
+        /// A planted bug panics where it is found, maybe in deferred work; what is dropped then must not
+        /// panic once more, and so this is had whether or not somebody panicked under its lock.
+        fn state(&self) -> MutexGuard<'_, State> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+
         fn collect(&self) {
             let due: Vec<Work> = {
-                let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut state = self.state();
                 let oldest = state.pinned.iter().map(|&(_, epoch)| epoch).min();
                 let (due, kept) = std::mem::take(&mut state.bag)
                     .into_iter()
@@ -151,7 +155,7 @@ mod model {
     impl Participant {
         /// Pins.
         pub fn pin(&self) -> Pin<'_> {
-            let mut state = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = self.0.state();
             let id = state.next;
             state.next += 1;
             let epoch = state.epoch;
@@ -172,11 +176,7 @@ mod model {
 
     impl Pin<'_> {
         pub(crate) unsafe fn defer(&self, work: impl FnOnce() + 'static) {
-            let mut state = self
-                .reclaimer
-                .0
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut state = self.reclaimer.state();
             let epoch = state.epoch;
             state.epoch += 1;
             state.bag.push((epoch, Box::new(work)));
@@ -190,11 +190,7 @@ mod model {
             if self.id == usize::MAX {
                 return;
             }
-            let mut state = self
-                .reclaimer
-                .0
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut state = self.reclaimer.state();
             state.pinned.retain(|&(id, _)| id != self.id);
             drop(state);
             self.reclaimer.collect();
